@@ -1,0 +1,191 @@
+// Generated from crds/ by tools/generate-types.ts; do not edit. `npm run generate` writes it anew.
+import type {ObjectMeta} from '../object.ts';
+
+/**
+ * Provider is a machine that a member lends to the pool, with what its owner offers of it.
+ */
+export interface Provider {
+  /**
+   * The versioned schema of this object.
+   */
+  apiVersion: string;
+  /**
+   * The kind of this object.
+   */
+  kind: string;
+  metadata: ObjectMeta;
+  /**
+   * What the owner lends.
+   */
+  spec: {
+    /**
+     * The member who lends the machine.
+     */
+    owner: string;
+    /**
+     * Where the machine is, roughly. Coordinates are rounded to 0.1 degree.
+     */
+    location?: {
+      /**
+       * A name that the pool gives to a part of the world, for example eu-west.
+       */
+      region?: string;
+      /**
+       * Degrees north, from -90 to 90.
+       */
+      latitude?: number;
+      /**
+       * Degrees east, from -180 to 180.
+       */
+      longitude?: number;
+    };
+    /**
+     * The most that all instances together may have, by resource: cpu, memory, disk, pids, ingress-bandwidth, egress-bandwidth. What the machine has less of counts as what it has.
+     */
+    offer: {
+      /**
+       * A quantity in Kubernetes' form, for example 500m, 2, 1Gi or 20M.
+       */
+      [k: string]: number | string;
+    };
+    /**
+     * The most that one instance may have, by resource. The offer where absent.
+     */
+    perInstanceMax?: {
+      /**
+       * A quantity in Kubernetes' form, for example 500m, 2, 1Gi or 20M.
+       */
+      [k: string]: number | string;
+    };
+    /**
+     * The owner's switch. False takes no new instances, and after the grace period stops those that run, has them placed elsewhere and removes them here.
+     */
+    available?: boolean;
+    /**
+     * How long running instances may stay after available became false.
+     */
+    withdrawalGraceSeconds?: number;
+    /**
+     * What keeps instances away that do not tolerate it.
+     *
+     * Items: One taint, as in Kubernetes.
+     */
+    taints?: {
+      /**
+       * The taint's key.
+       */
+      key: string;
+      /**
+       * The taint's value.
+       */
+      value?: string;
+      /**
+       * NoSchedule keeps instances away; PreferNoSchedule does where another provider fits.
+       */
+      effect: 'NoSchedule' | 'PreferNoSchedule';
+    }[];
+  };
+  /**
+   * What is so. Written by the provider's agent and by provider-lifecycle.
+   */
+  status?: {
+    /**
+     * The generation of the spec that this status answers.
+     */
+    observedGeneration?: number;
+    /**
+     * One word for the provider's state.
+     */
+    phase?: 'Pending' | 'Ready' | 'NotReady' | 'Unknown' | 'Withdrawing' | 'Withdrawn';
+    /**
+     * What the machine has, measured.
+     */
+    capacity?: {
+      /**
+       * A quantity in Kubernetes' form, for example 500m, 2, 1Gi or 20M.
+       */
+      [k: string]: number | string;
+    };
+    /**
+     * The least of what is offered, what the owner's policy allows and what was measured. Placement uses only this.
+     */
+    allocatable?: {
+      /**
+       * A quantity in Kubernetes' form, for example 500m, 2, 1Gi or 20M.
+       */
+      [k: string]: number | string;
+    };
+    /**
+     * When provider-lifecycle saw that the owner withdrew the machine; the grace period counts from here.
+     */
+    withdrawnAt?: string;
+    /**
+     * What runs the instances.
+     */
+    systemInfo?: {
+      /**
+       * The CPU architecture, in Go's names, for example amd64 or arm64.
+       */
+      architecture?: string;
+      /**
+       * The operating system's name and version.
+       */
+      operatingSystem?: string;
+      /**
+       * The kernel's release.
+       */
+      kernelVersion?: string;
+      /**
+       * The container engine's name and version.
+       */
+      engineVersion?: string;
+      /**
+       * The version of the agent.
+       */
+      agentVersion?: string;
+      /**
+       * 1 or 2.
+       */
+      cgroupVersion?: number;
+      /**
+       * Physical cores.
+       */
+      cores?: number;
+      /**
+       * Logical processors.
+       */
+      threads?: number;
+    };
+    /**
+     * What holds and what does not, with reasons.
+     *
+     * Items: One condition, in Kubernetes' form.
+     */
+    conditions?: {
+      /**
+       * The condition's name.
+       */
+      type: string;
+      /**
+       * Whether it holds.
+       */
+      status: 'True' | 'False' | 'Unknown';
+      /**
+       * The generation that the condition answers.
+       */
+      observedGeneration?: number;
+      /**
+       * When status last changed.
+       */
+      lastTransitionTime: string;
+      /**
+       * Why, in one CamelCase word.
+       */
+      reason: string;
+      /**
+       * Why, in one sentence.
+       */
+      message: string;
+    }[];
+  };
+}

@@ -1,0 +1,50 @@
+/** Condition types and reasons. An event's reason is the reason of the condition that it tells of. */
+
+export const conditionTypes = {
+  /** Instance: it runs and its limits hold. Provider: it can take instances. */
+  ready: 'Ready',
+  /** Instance: it has a place. */
+  scheduled: 'Scheduled',
+  /** Instance: its image is on the provider. The message carries the progress of a pull. */
+  imageReady: 'ImageReady',
+  /** Instance: the agent removed its container and everything that belonged to it. */
+  containerRemoved: 'ContainerRemoved',
+} as const;
+
+export const reasons = {
+  // Scheduled
+  placed: 'Placed',
+  noProviderFits: 'NoProviderFits',
+  providerWithdrawn: 'ProviderWithdrawn',
+  providerGone: 'ProviderGone',
+  // ImageReady
+  pulling: 'Pulling',
+  pulled: 'Pulled',
+  present: 'Present',
+  imagePullBackOff: 'ImagePullBackOff',
+  // Ready (instance)
+  waitingForPlacement: 'WaitingForPlacement',
+  waitingForAgent: 'WaitingForAgent',
+  creating: 'Creating',
+  recreating: 'Recreating',
+  running: 'Running',
+  stopped: 'Stopped',
+  completed: 'Completed',
+  error: 'Error',
+  oomKilled: 'OOMKilled',
+  crashLoopBackOff: 'CrashLoopBackOff',
+  createFailed: 'CreateFailed',
+  engineUnavailable: 'EngineUnavailable',
+  providerLost: 'ProviderLost',
+  superseded: 'Superseded',
+  // Ready (provider)
+  leaseRenewed: 'LeaseRenewed',
+  leaseExpired: 'LeaseExpired',
+  noLease: 'NoLease',
+  withdrawing: 'Withdrawing',
+  withdrawn: 'Withdrawn',
+  // ContainerRemoved
+  removed: 'Removed',
+} as const;
+
+export type Reason = (typeof reasons)[keyof typeof reasons];

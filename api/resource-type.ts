@@ -1,0 +1,83 @@
+import type { Instance } from './generated/instance.ts';
+import type { ProviderInventory } from './generated/provider-inventory.ts';
+import type { ProviderReservation } from './generated/provider-reservation.ts';
+import type { Provider } from './generated/provider.ts';
+import type { KubernetesObject, ObjectMeta } from './object.ts';
+
+/** Says how a kind is reached through the API; the type parameter is the shape of its objects. */
+export interface ResourceType<T extends KubernetesObject> {
+  /** Empty for the core group. */
+  group: string;
+  version: string;
+  plural: string;
+  kind: string;
+  namespaced: boolean;
+  /** Never set: carries T for inference. */
+  readonly objectType?: T;
+}
+
+export interface Namespace extends KubernetesObject {
+  spec?: { finalizers?: string[] };
+  status?: { phase?: 'Active' | 'Terminating'; conditions?: unknown[] };
+}
+
+/** `coordination.k8s.io/v1`. Times are RFC 3339 with microseconds. */
+export interface Lease extends KubernetesObject {
+  spec: {
+    holderIdentity?: string;
+    leaseDurationSeconds?: number;
+    acquireTime?: string;
+    renewTime?: string;
+    leaseTransitions?: number;
+  };
+}
+
+/** `v1` Event. */
+export interface Event extends KubernetesObject {
+  involvedObject: { apiVersion?: string; kind?: string; name?: string; namespace?: string; uid?: string; resourceVersion?: string };
+  reason?: string;
+  message?: string;
+  type?: 'Normal' | 'Warning';
+  count?: number;
+  firstTimestamp?: string | null;
+  lastTimestamp?: string | null;
+  source?: { component?: string; host?: string };
+  reportingComponent?: string;
+  reportingInstance?: string;
+}
+
+/** An object of which only the metadata is known. */
+export interface PartialObject extends KubernetesObject {
+  metadata: ObjectMeta;
+}
+
+const potluck = { group: 'potluck.dev', version: 'v1alpha1' } as const;
+
+export const instances: ResourceType<Instance> = { ...potluck, plural: 'instances', kind: 'Instance', namespaced: true };
+export const providers: ResourceType<Provider> = { ...potluck, plural: 'providers', kind: 'Provider', namespaced: false };
+export const providerInventories: ResourceType<ProviderInventory> = {
+  ...potluck,
+  plural: 'providerinventories',
+  kind: 'ProviderInventory',
+  namespaced: false,
+};
+export const providerReservations: ResourceType<ProviderReservation> = {
+  ...potluck,
+  plural: 'providerreservations',
+  kind: 'ProviderReservation',
+  namespaced: false,
+};
+export const namespaces: ResourceType<Namespace> = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false };
+export const events: ResourceType<Event> = { group: '', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
+export const leases: ResourceType<Lease> = {
+  group: 'coordination.k8s.io',
+  version: 'v1',
+  plural: 'leases',
+  kind: 'Lease',
+  namespaced: true,
+};
+
+/** `group/version`, or the version alone for the core group. */
+export function apiVersionOf(type: { group: string; version: string }): string {
+  return type.group === '' ? type.version : `${type.group}/${type.version}`;
+}
