@@ -62,6 +62,8 @@ export interface WriteOptions {
   fieldValidation: 'Ignore' | 'Warn' | 'Strict';
   /** The registry adds what goes out as `Warning: 299 - "…"`. */
   warnings: string[];
+  /** Paths that the body's JSON named twice, found while decoding: refused, warned of or ignored like unknown fields. */
+  duplicateFields?: readonly string[];
 }
 
 export interface DeleteOptions extends WriteOptions {
@@ -152,7 +154,8 @@ export interface ResourceOperations {
   deleteCollection(selection: ListOptions, options: DeleteOptions): Promise<ObjectList>;
 }
 
-export type Subresource = 'status' | 'scale';
+/** `finalize` is the namespaces' own: it changes only `spec.finalizers`. */
+export type Subresource = 'status' | 'scale' | 'finalize';
 
 export interface Patch {
   type: PatchType;
