@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { BootstrapError } from './errors.mjs';
+import { findProgram } from './find-program.mjs';
+
+/** The first Node that runs TypeScript as we write it, with everything else that we use. */
+export const neededMajor = 24;
+
+/**
+ * The path of a Node that is new enough: the one that runs this, else the one that npm brought, else the system's.
+ *
+ * @param {string} root where package.json is
+ * @returns {string}
+ */
+export function findNode(root) {
+  const brought = join(root, 'node_modules', `node-linux-${process.arch}`, 'bin', 'node');
+  if (existsSync(brought)) return brought;
+  if (majorOf(process.versions.node) >= neededMajor) return process.execPath;
+  const installed = findProgram('node');
+  if (installed !== undefined && majorOf(versionOf(installed)) >= neededMajor) return installed;
+  throw new BootstrapError(
+    'NODE_TOO_OLD',
+    `Node ${process.versions.node} is older than ${neededMajor}, and none was found in node_modules/node-linux-${process.arch}`,
+    `Run npm ci in ${root}, or install Node ${neededMajor} or newer from https://nodejs.org`,
+  );
+}
+
+/** @param {string} version */
+function majorOf(version) {
+  return Number.parseInt(version, 10);
+}
+
+/** @param {string} node */
+function versionOf(node) {
+  try {
+    return execFileSync(node, ['--version'], { encoding: 'utf8', timeout: 5000 }).trim().replace(/^v/, '');
+  } catch {
+    return '0';
+  }
+}
