@@ -86,7 +86,7 @@ describe('the first step', () => {
     const wanted = {
       '': {},
       'node_modules/a': { version: '1.0.0', integrity: 'sha512-a' },
-      'node_modules/other': { version: '1.0.0', integrity: 'sha512-o', optional: true, os: ['plan9'] },
+      'node_modules/other': { version: '1.0.0', integrity: 'sha512-o', optional: true },
     };
     function write(file: string, packages: object): void {
       mkdirSync(join(directory, 'node_modules'), { recursive: true });

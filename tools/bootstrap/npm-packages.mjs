@@ -21,8 +21,8 @@ export function npmPackagesAreInstalled(root) {
   const differs = Object.entries(wanted).some(([path, entry]) => {
     if (path === '') return false;
     const found = present[path];
-    // Of the optional ones, npm leaves out those for other machines.
-    if (found === undefined) return entry.optional !== true || fits(entry);
+    // Of the optional ones, npm leaves out those for other machines, with what only they need.
+    if (found === undefined) return entry.optional !== true;
     return found.version !== entry.version || found.integrity !== entry.integrity;
   });
   return !differs && Object.keys(present).every((path) => wanted[path] !== undefined);
@@ -55,27 +55,26 @@ export async function installNpmPackages(root, signal) {
       'Make room and run this again',
     );
   }
-  const result = await withProgress('npm packages: a download of about 150 MB, Node 24 among it', async (report) => {
-    report('npm ci');
-    return await runCommand(npm, ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
+  await withProgress('npm packages: a download of about 150 MB, Node 24 among it', async () => {
+    const result = await runCommand(npm, ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
       timeoutMs: installMs,
       cwd: root,
       signal,
       env: { ...process.env, PATH: path },
     });
+    signal.throwIfAborted();
+    if (result.code !== 0) {
+      throw new BootstrapError(
+        'DOWNLOAD_FAILED',
+        `npm ci in ${root} failed: ${complaintOf(result)}`,
+        'Check the network and npm config get registry, then run this again',
+      );
+    }
   });
-  signal.throwIfAborted();
-  if (result.code !== 0) {
-    throw new BootstrapError(
-      'DOWNLOAD_FAILED',
-      `npm ci in ${root} failed: ${complaintOf(result)}`,
-      'Check the network and npm config get registry, then run this again',
-    );
-  }
 }
 
 /**
- * @typedef {{ version?: string, integrity?: string, optional?: boolean, os?: string[], cpu?: string[], libc?: string[] }} LockEntry
+ * @typedef {{ version?: string, integrity?: string, optional?: boolean }} LockEntry
  * @param {string} file
  * @returns {Record<string, LockEntry> | undefined}
  */
@@ -85,10 +84,4 @@ function readPackages(file) {
   } catch {
     return undefined;
   }
-}
-
-/** @param {LockEntry} entry */
-function fits(entry) {
-  const libc = entry.libc === undefined || entry.libc.includes('glibc');
-  return (entry.os?.includes(process.platform) ?? true) && (entry.cpu?.includes(process.arch) ?? true) && libc;
 }

@@ -81,8 +81,8 @@ export function runCommand(command, args, options) {
  * @param {CommandResult} result
  */
 export function complaintOf(result) {
-  const complaints = result.lines.filter((line) => /^(E:|npm (error|ERR!)|error)/i.test(line));
-  const shown = (complaints.length > 0 ? complaints : result.lines).slice(-3).map((line) => line.trim());
+  const complaints = result.lines.filter((line) => /^(E:|npm (error|ERR!) \S|error)/i.test(line));
+  const shown = (complaints.length > 0 ? complaints.slice(0, 4) : result.lines.slice(-3)).map((line) => line.trim());
   if (result.code === 124) shown.unshift('it took too long');
   return shown.join('; ').slice(0, 600) || `exit code ${result.code}`;
 }
