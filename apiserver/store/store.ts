@@ -1,6 +1,6 @@
 /**
- * The narrow port between the API server and what keeps its objects. `etcd-store.ts` is the only implementation in production and
- * the only importer of etcd3; `test/contract/store.test.ts` holds every implementation to the rules that stand here.
+ * The narrow port between the API server and what keeps its objects. `etcd-store.ts` is the only implementation, this folder the only
+ * importer of etcd3; `test/contract/store.test.ts` holds every implementation to the rules that stand here.
  *
  * Revision rules (after k8s.io/apiserver `pkg/storage/interfaces.go` and etcd's own guarantees):
  * 1. Every write that succeeds has a revision, greater than that of every write acknowledged before it was sent. Revisions are positive
@@ -117,4 +117,9 @@ export class StoreUnavailableError extends Error {
 /** The connection broke after a write was sent: it may or may not have happened. */
 export class OutcomeUnknownError extends Error {
   override readonly name = 'OutcomeUnknownError';
+}
+
+/** The store refuses a write because of its size; nothing was written. */
+export class ValueTooLargeError extends Error {
+  override readonly name = 'ValueTooLargeError';
 }
