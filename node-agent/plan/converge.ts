@@ -1,0 +1,253 @@
+/**
+ * Decides what the agent does next: from what the API wants, what the engine has and what the journal remembers to at most one step for
+ * each instance. Nothing is done here. The rules, each held by a property test:
+ * - a container is touched only if its labels name this provider and the instance;
+ * - nothing is removed for lack of an instance before the API's list was read, and nothing at all while the engine is away;
+ * - an instance has at most one container, and what ended for good is not started again;
+ * - an older placement than the journal knows is a stale view, and nothing is done about it.
+ */
+import { instanceLabel, instanceUidLabel, providerLabel } from '../../api/names.ts';
+import { reasons } from '../../api/reasons.ts';
+import type { ContainerLimits, ContainerSpec, ObservedContainer } from '../engine/engine.ts';
+import { intersects, parseCpuSet } from '../limits/cpu-set.ts';
+import { endOf, journalForRestart, outcomeOf, restartAtMs, retryAtMs } from './restart.ts';
+import type { Action, Decision, DesiredInstance, JournalEntry, RemovalReason, World } from './world.ts';
+
+/** From SIGTERM to SIGKILL. */
+export const stopGraceSeconds = 10;
+/** Label with the hash of what a container cannot change while it lives. */
+export const specHashLabel = 'potluck.dev/spec-hash';
+/** How soon something is looked at again that another instance or the engine is busy with. */
+const busyRecheckMs = 500;
+
+/** The one name that an instance's container can have: the engine refuses a second. */
+export function containerName(instanceUid: string): string {
+  return `potluck-${instanceUid}`;
+}
+
+/** The next step of every instance, by uid; instances at rest are absent. */
+export function converge(world: World): Map<string, Decision> {
+  const uids = new Set([...world.desired.keys(), ...world.observed.keys(), ...world.journal.keys()]);
+  const decisions = new Map<string, Decision>();
+  for (const uid of uids) {
+    const decision = decide(world, uid);
+    if (decision.action !== undefined || decision.recheckAtMs !== undefined || decision.waiting !== undefined) decisions.set(uid, decision);
+  }
+  return decisions;
+}
+
+/** The next step of one instance. */
+export function decide(world: World, uid: string): Decision {
+  if (world.engine === 'unavailable') return wait(reasons.engineUnavailable, 'The container engine does not answer');
+  const containers = ownContainers(world, uid);
+  const desired = world.desired.get(uid);
+  if (desired === undefined) return world.synced ? cleanUp(world, uid, containers, 'unassigned') : {};
+  const journal = world.journal.get(uid);
+  if (journal !== undefined && journal.epoch > desired.epoch) return {};
+  if (desired.deleting) return cleanUp(world, uid, containers, 'deleted');
+  if (journal === undefined || journal.epoch < desired.epoch) return { action: adopt(desired, journal) };
+
+  const [container, ...others] = preferred(containers, uid);
+  const surplus = others[0];
+  if (surplus !== undefined) return { action: removal(uid, surplus, 'duplicate') };
+  if (container?.state === 'removing' || container?.state === 'restarting') return { recheckAtMs: world.nowMs + busyRecheckMs };
+  if (container?.state === 'dead') return { action: removal(uid, container, 'dead') };
+  const context = { world, desired, journal };
+  if (desired.finished || desired.powerState === 'Stopped') return rest(context, container);
+  if (container === undefined) return create(context);
+  if (container.labels[specHashLabel] !== desired.specHash) return recreate(context, container);
+  return isRunning(container) ? keepRunning(context, container) : start(context, container);
+}
+
+interface Context {
+  world: World;
+  desired: DesiredInstance;
+  journal: JournalEntry;
+}
+
+export function isRunning(container: ObservedContainer): boolean {
+  return container.state === 'running' || container.state === 'paused';
+}
+
+/** The containers of an instance whose labels say that they are ours. */
+export function ownContainers(world: Pick<World, 'observed' | 'providerUid'>, uid: string): readonly ObservedContainer[] {
+  return (world.observed.get(uid) ?? []).filter(
+    ({ labels }) => labels[providerLabel] === world.providerUid && labels[instanceUidLabel] === uid,
+  );
+}
+
+/** The one to keep comes first: by our name, then running, then the oldest. */
+function preferred(containers: readonly ObservedContainer[], uid: string): readonly ObservedContainer[] {
+  const rank = (container: ObservedContainer): number => (container.name === containerName(uid) ? 0 : 2) + (isRunning(container) ? 0 : 1);
+  return [...containers].sort((a, b) => rank(a) - rank(b) || a.createdAtMs - b.createdAtMs);
+}
+
+function wait(reason: string, message: string, recheckAtMs?: number): Decision {
+  return { waiting: { reason, message }, ...(recheckAtMs === undefined ? {} : { recheckAtMs }) };
+}
+
+function removal(uid: string, container: ObservedContainer, why: RemovalReason): Action {
+  return { type: 'remove', uid, containerId: container.id, graceSeconds: stopGraceSeconds, why };
+}
+
+function cleanUp(world: World, uid: string, containers: readonly ObservedContainer[], why: RemovalReason): Decision {
+  const journal = world.journal.get(uid);
+  const [container] = containers;
+  if (container === undefined) return world.desired.has(uid) || journal === undefined ? {} : { action: { type: 'forget', uid } };
+  if (container.state === 'removing') return { recheckAtMs: world.nowMs + busyRecheckMs };
+  const failure = journal?.failure;
+  if (failure?.action === 'remove' && retryAtMs(failure) > world.nowMs) {
+    return wait(reasons.error, `The container cannot be removed: ${failure.message}`, retryAtMs(failure));
+  }
+  return { action: removal(uid, container, why) };
+}
+
+/** Counts start anew with a placement; a journal that was lost takes them from the API. */
+function adopt(desired: DesiredInstance, before: JournalEntry | undefined): Action {
+  const { uid, epoch } = desired;
+  const restartCount = before === undefined ? desired.reportedRestartCount : 0;
+  const stopRequested = before?.stopRequested ?? false;
+  return { type: 'adopt', uid, journal: { uid, epoch, restartCount, crashCount: 0, stopRequested } };
+}
+
+/** Stopped, or ended for good: nothing runs, the disk stays. */
+function rest({ desired, journal }: Context, container: ObservedContainer | undefined): Decision {
+  if (container === undefined || !isRunning(container)) return {};
+  const { id } = container;
+  const requested = { ...journal, stopRequested: true };
+  return { action: { type: 'stop', uid: desired.uid, containerId: id, graceSeconds: stopGraceSeconds, journal: requested } };
+}
+
+/** What must hold before a container is made: undefined when it does. */
+function needsImage({ world, desired }: Context): Decision | undefined {
+  const { image } = desired.container;
+  const state = world.images.get(image);
+  switch (state?.kind) {
+    case 'present':
+      return undefined;
+    case undefined:
+      return { action: { type: 'checkImage', uid: desired.uid, image } };
+    case 'missing':
+      return { action: { type: 'pull', uid: desired.uid, image } };
+    case 'pulling':
+      return wait(reasons.pulling, `The image ${image} is being pulled`);
+    case 'failed':
+      if (state.retryAtMs <= world.nowMs) return { action: { type: 'pull', uid: desired.uid, image } };
+      return wait(reasons.imagePullBackOff, state.message, state.retryAtMs);
+  }
+}
+
+/** A step that did not work is not tried again at once, unless the instance was changed since. */
+function backOff({ world, desired, journal }: Context, reason: string): Decision | undefined {
+  const { failure } = journal;
+  if (failure === undefined || failure.generation !== desired.generation || retryAtMs(failure) <= world.nowMs) return undefined;
+  return wait(reason, failure.message, retryAtMs(failure));
+}
+
+function create(context: Context): Decision {
+  const { world, desired, journal } = context;
+  const blocked = needsImage(context) ?? backOff(context, reasons.createFailed) ?? coresAreTaken(context);
+  if (blocked !== undefined) return blocked;
+  const image = world.images.get(desired.container.image);
+  const imageBytes = image?.kind === 'present' ? image.info.sizeBytes : 0;
+  const diskBytes = imageBytes + desired.resources.diskLimitBytes;
+  const spec: ContainerSpec = {
+    ...desired.container,
+    name: containerName(desired.uid),
+    labels: {
+      [instanceUidLabel]: desired.uid,
+      [instanceLabel]: `${desired.namespace}/${desired.name}`,
+      [providerLabel]: world.providerUid,
+      [specHashLabel]: desired.specHash,
+    },
+    limits: wantedLimits(world, desired),
+    ...(world.diskQuota && desired.resources.diskLimitBytes > 0 ? { diskBytes } : {}),
+  };
+  return { action: { type: 'create', uid: desired.uid, spec, journal: { ...journal, stopRequested: false } } };
+}
+
+/** The new image is fetched while the old container still runs. */
+function recreate(context: Context, container: ObservedContainer): Decision {
+  const { desired, journal } = context;
+  const blocked = needsImage(context) ?? backOff(context, reasons.recreating);
+  if (blocked !== undefined) return blocked;
+  const fresh: JournalEntry = { ...journal, crashCount: 0, stopRequested: true };
+  return {
+    action: { type: 'recreate', uid: desired.uid, containerId: container.id, graceSeconds: stopGraceSeconds, journal: fresh },
+  };
+}
+
+function keepRunning(context: Context, container: ObservedContainer): Decision {
+  const { desired, journal } = context;
+  if (journal.stopRequested) return { action: { type: 'adopt', uid: desired.uid, journal: { ...journal, stopRequested: false } } };
+  return fitLimits(context, container) ?? {};
+}
+
+/** Brings the limits of a container to what is wanted; undefined when they are. */
+function fitLimits(context: Context, container: ObservedContainer): Decision | undefined {
+  const { world, desired } = context;
+  const limits = wantedLimits(world, desired);
+  if (sameLimits(container.limits, limits)) return undefined;
+  const blocked = backOff(context, reasons.error) ?? coresAreTaken(context);
+  return blocked ?? { action: { type: 'updateLimits', uid: desired.uid, containerId: container.id, limits } };
+}
+
+function start(context: Context, container: ObservedContainer): Decision {
+  const { world, desired, journal } = context;
+  const end = endOf(container, journal);
+  if (end !== undefined) {
+    if (outcomeOf(desired, end) !== undefined) return {};
+    const dueMs = restartAtMs(end, journal);
+    if (dueMs > world.nowMs) {
+      const message = `The container ended with exit code ${end.exitCode}; it is started again after a wait`;
+      return wait(reasons.crashLoopBackOff, message, Math.min(dueMs, world.nowMs + (dueMs - end.finishedAtMs)));
+    }
+  }
+  const blocked = cannotStart(context) ?? fitLimits(context, container) ?? coresAreTaken(context);
+  if (blocked !== undefined) return blocked;
+  const next = end === undefined ? { ...journal, stopRequested: false } : journalForRestart(end, journal);
+  return { action: { type: 'start', uid: desired.uid, containerId: container.id, journal: next } };
+}
+
+function cannotStart(context: Context): Decision | undefined {
+  const { desired, journal } = context;
+  if (failedForGood(desired, journal)) return {};
+  return backOff(context, reasons.createFailed);
+}
+
+/** A command that cannot be run is the end of an instance that is not to be restarted. */
+export function failedForGood(desired: DesiredInstance, journal: JournalEntry): boolean {
+  const { failure } = journal;
+  return desired.restartPolicy === 'Never' && failure?.action === 'start' && failure.kind === 'rejected';
+}
+
+/** Nobody starts on cores of its own while another still runs on them; that one is being moved. */
+function coresAreTaken({ world, desired }: Context): Decision | undefined {
+  if (!world.cpus.pinned.has(desired.uid)) return undefined;
+  const own = parseCpuSet(world.cpus.cpusets.get(desired.uid) ?? '');
+  for (const uid of world.observed.keys()) {
+    if (uid === desired.uid) continue;
+    const taken = ownContainers(world, uid).some(
+      (container) => isRunning(container) && intersects(own, parseCpuSet(container.limits.cpuset)),
+    );
+    if (taken) return wait(reasons.creating, 'Its cores are being freed', world.nowMs + busyRecheckMs);
+  }
+  return undefined;
+}
+
+export function wantedLimits(world: Pick<World, 'cpus'>, desired: DesiredInstance): ContainerLimits {
+  const { resources, uid } = desired;
+  return {
+    cpuMillis: resources.cpuLimitMillicores,
+    // The kernel takes 2 to 262,144.
+    cpuShares: Math.min(262_144, Math.max(2, Math.round((resources.cpuRequestMillicores * 1024) / 1000))),
+    cpuset: world.cpus.cpusets.get(uid) ?? '',
+    memoryBytes: resources.memoryLimitBytes,
+    memoryReservationBytes: Math.min(resources.memoryRequestBytes, resources.memoryLimitBytes),
+    pids: resources.pidsLimit,
+  };
+}
+
+function sameLimits(a: ContainerLimits, b: ContainerLimits): boolean {
+  return (Object.keys(b) as (keyof ContainerLimits)[]).every((key) => a[key] === b[key]);
+}
