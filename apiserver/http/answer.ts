@@ -1,0 +1,90 @@
+/** What goes back to a client that did not ask for a stream, and how it is written. */
+import type { ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { constants, gzip } from 'node:zlib';
+import { stringify } from 'yaml';
+import type { Status } from '../../api/status.ts';
+
+export interface Answer {
+  code: number;
+  contentType: string;
+  body: Uint8Array;
+  headers?: Readonly<Record<string, string>>;
+  /** Go out as `Warning: 299 - "…"`. */
+  warnings?: readonly string[];
+}
+
+const compress = promisify(gzip);
+/** Answers below this many bytes are not worth compressing (k8s.io/apiserver `responsewriters`). */
+const gzipThresholdBytes = 128 * 1024;
+const longestWarnings = 4096;
+
+export type Encoding = 'json' | 'yaml';
+
+export function mediaTypeOf(encoding: Encoding): string {
+  return encoding === 'json' ? 'application/json' : 'application/yaml';
+}
+
+/** Encodes any JSON value as the client wants it. */
+export function answerWith(code: number, value: unknown, encoding: Encoding = 'json', contentType = mediaTypeOf(encoding)): Answer {
+  const text =
+    encoding === 'json' ? `${JSON.stringify(value)}\n` : stringify(value, { sortMapEntries: true, aliasDuplicateObjects: false });
+  return { code, contentType, body: Buffer.from(text) };
+}
+
+export function answerWithStatus(status: Status, encoding: Encoding): Answer {
+  const seconds = status.details?.retryAfterSeconds;
+  const answer = answerWith(status.code ?? 500, status, encoding);
+  return seconds === undefined ? answer : { ...answer, headers: { 'retry-after': String(seconds) } };
+}
+
+export function answerWithText(code: number, text: string): Answer {
+  return { code, contentType: 'text/plain; charset=utf-8', body: Buffer.from(text), headers: { 'x-content-type-options': 'nosniff' } };
+}
+
+export function pageNotFound(): Answer {
+  return answerWithText(404, '404 page not found\n');
+}
+
+/** Writes an answer, compressed when it is large and the client takes that. */
+export async function sendAnswer(
+  response: ServerResponse,
+  answer: Answer,
+  accepted: { encodings: string | undefined; bodyless: boolean },
+): Promise<void> {
+  const headers: Record<string, string | string[] | number> = {
+    'cache-control': 'no-cache, private',
+    'content-type': answer.contentType,
+    ...answer.headers,
+  };
+  if (answer.warnings !== undefined && answer.warnings.length > 0) headers['warning'] = warningHeaders(answer.warnings);
+  let { body } = answer;
+  if (body.length > gzipThresholdBytes && acceptsGzip(accepted.encodings)) {
+    body = await compress(body, { level: constants.Z_BEST_SPEED });
+    headers['content-encoding'] = 'gzip';
+    headers['vary'] = headers['vary'] === undefined ? 'Accept-Encoding' : `${String(headers['vary'])}, Accept-Encoding`;
+  }
+  if (response.destroyed) return;
+  headers['content-length'] = body.length;
+  response.writeHead(answer.code, headers);
+  response.end(accepted.bodyless || answer.code === 304 ? undefined : body);
+}
+
+function acceptsGzip(header: string | undefined): boolean {
+  return (header ?? '').split(',').some((part) => /^\s*gzip\s*(;\s*q=(?!0(\.0*)?\s*$).*)?$/u.test(part));
+}
+
+/** Each once, quoted, 4 KiB in all. */
+function warningHeaders(warnings: readonly string[]): string[] {
+  const headers: string[] = [];
+  let length = 0;
+  for (const warning of new Set(warnings)) {
+    const clean = warning.replace(/\p{Cc}/gu, ' ').replace(/["\\]/gu, '\\$&');
+    // Header values are bytes: UTF-8 written as Latin-1 passes node's check and arrives as it was.
+    const header = Buffer.from(`299 - "${clean}"`).toString('latin1');
+    length += header.length;
+    if (length > longestWarnings) break;
+    headers.push(header);
+  }
+  return headers;
+}

@@ -1,0 +1,91 @@
+import type { RequestListener } from 'node:http';
+import type { Server } from 'node:https';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { UserError } from '../../api/errors.ts';
+import type { KeyAndCertificate } from '../access/certificates.ts';
+
+export interface HttpsServerOptions {
+  server: KeyAndCertificate;
+  /** Client certificates are those that this authority signed. */
+  caPem: string;
+  host: string;
+  /** 0: any free one. */
+  port: number;
+}
+
+const timeouts = {
+  headersMs: 10_000,
+  /** From the first byte of a request to the last of its body. */
+  requestMs: 30_000,
+  idleMs: 120_000,
+  checkMs: 2_000,
+  handshakeMs: 10_000,
+};
+/** Beyond these many open connections a new one is refused. */
+const mostConnections = 10_000;
+
+/** Listens, or throws `PORT_IN_USE`. A client without a certificate is let in: what it may do is decided for each request. */
+export async function listen(options: HttpsServerOptions, listener: RequestListener): Promise<{ server: Server; port: number }> {
+  const server = createServer(
+    {
+      key: options.server.keyPem,
+      cert: options.server.certPem,
+      ca: options.caPem,
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: timeouts.handshakeMs,
+      headersTimeout: timeouts.headersMs,
+      requestTimeout: timeouts.requestMs,
+      keepAliveTimeout: timeouts.idleMs,
+      connectionsCheckingInterval: timeouts.checkMs,
+      noDelay: true,
+    },
+    listener,
+  );
+  server.maxConnections = mostConnections;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => reject(listenError(error, options)));
+    server.listen(options.port, options.host, resolve);
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+function listenError(error: NodeJS.ErrnoException, { host, port }: HttpsServerOptions): Error {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new UserError(
+        'PORT_IN_USE',
+        `port ${port} on ${host} is in use`,
+        `Stop what listens there (ss -ltnp 'sport = :${port}' shows it), or choose another port with --listen`,
+      );
+    case 'EADDRNOTAVAIL':
+      return new UserError(
+        'BAD_ARGUMENT',
+        `${host} is not an address of this machine`,
+        'Choose one of its addresses, or 0.0.0.0 for all, with --listen',
+      );
+    case 'EACCES':
+      return new UserError(
+        'PORT_IN_USE',
+        `port ${port} may not be used by this user`,
+        'Choose a port above 1023 with --listen, or run as root',
+      );
+    default:
+      return error;
+  }
+}
+
+/** Stops accepting, lets requests end for up to `graceMs`, then cuts what is left. */
+export async function closeServer(server: Server, graceMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => {
+    server.close(() => resolve());
+  });
+  server.closeIdleConnections();
+  const idle = setInterval(() => server.closeIdleConnections(), 50);
+  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  await closed;
+  clearInterval(idle);
+  clearTimeout(cut);
+}

@@ -1,0 +1,211 @@
+/** Takes every request: who asks, may they, and which part of the server answers. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { randomInt } from 'node:crypto';
+import type { Logger } from '../../runtime/logger.ts';
+import { authenticate } from '../access/authenticate.ts';
+import type { Attributes } from '../access/authorize.ts';
+import { forbidden, isAllowed } from '../access/authorize.ts';
+import type { ResourceCatalogue, ResourceDefinition, UserInfo } from '../registry/resource.ts';
+import type { Answer } from './answer.ts';
+import { answerWith, answerWithStatus, pageNotFound, sendAnswer } from './answer.ts';
+import type { DiscoveryRoutes } from './discovery-routes.ts';
+import { failure, methodNotAllowed, statusOfError, unauthorized, unknownResource } from './error-status.ts';
+import type { HealthChecks } from './health.ts';
+import { answerHealth } from './health.ts';
+import type { ApiMetrics } from './metrics.ts';
+import { negotiatePlain } from './negotiate.ts';
+import type { OpenApiRoutes } from './openapi-routes.ts';
+import { parseWatchRequest } from './query-options.ts';
+import type { RequestInfo, ResourceRequest } from './request-info.ts';
+import { parseRequest } from './request-info.ts';
+import type { ResourceCall } from './resource-routes.ts';
+import { answerResource, presentationOf, requireServed } from './resource-routes.ts';
+import { serverVersion } from './server-version.ts';
+import { watchEncoder } from './watch-encoder.ts';
+import type { WatchLimits } from './watch-stream.ts';
+import { WatchStream } from './watch-stream.ts';
+
+export interface RoutesOptions {
+  catalogue: ResourceCatalogue;
+  discovery: DiscoveryRoutes;
+  openApi: OpenApiRoutes;
+  health: HealthChecks;
+  metrics: ApiMetrics;
+  logger: Logger;
+  watchLimits: WatchLimits;
+}
+
+const longestUrl = 8192;
+const slowRequestMs = 1000;
+/** How long a watch lives when the client does not say: between these, so that clients do not all come back at once. */
+const watchLifetimeSeconds = { least: 1800, most: 3600 };
+
+export class Routes {
+  readonly #options: RoutesOptions;
+  readonly #watches = new Set<WatchStream>();
+  #stopping = false;
+
+  constructor(options: RoutesOptions) {
+    this.#options = options;
+  }
+
+  /** Ends every watch cleanly; those that come later end at once. */
+  endWatches(): void {
+    this.#stopping = true;
+    for (const watch of this.#watches) watch.finish();
+  }
+
+  /** Never rejects. */
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const exchange = new Exchange(request, response);
+    try {
+      const answer = await this.#answer(exchange);
+      if (answer !== undefined) await exchange.send(answer);
+    } catch (error) {
+      await this.#fail(exchange, error);
+    }
+    this.#record(exchange);
+  }
+
+  async #fail(exchange: Exchange, error: unknown): Promise<void> {
+    const { status, expected } = statusOfError(error);
+    if (!expected) this.#options.logger.error('a request failed by a fault of the server', { ...exchange.fields(), error });
+    if (exchange.response.headersSent) {
+      exchange.response.destroy();
+      return;
+    }
+    try {
+      await exchange.send(answerWithStatus(status, negotiatePlain(exchange.request.headers.accept)));
+    } catch (second) {
+      this.#options.logger.error('an answer could not be written', { ...exchange.fields(), error: second });
+      exchange.response.destroy();
+    }
+  }
+
+  /** Undefined when the answer is a stream, which writes itself. */
+  async #answer(exchange: Exchange): Promise<Answer | undefined> {
+    const { request, path, query } = exchange;
+    if ((request.url ?? '').length > longestUrl) return answerWithStatus(failure(414, 'RequestURITooLong', 'the URL is too long'), 'json');
+    const user = authenticate(request.socket as TLSSocket, exchange.startMs);
+    if (user === undefined) throw unauthorized();
+    exchange.user = user;
+    const info = parseRequest(request.method ?? '', path, query);
+    exchange.info = info;
+    const attributes = attributesOf(info, path);
+    if (!isAllowed(user, attributes)) throw forbidden(user, attributes);
+    if (info.kind === 'path') return this.#answerPath(exchange, info.verb, user);
+    const operations = this.#options.catalogue.find(info.group, info.version, info.resource);
+    if (operations === undefined || !fitsScope(operations.definition, info)) {
+      if (info.group === '') throw unknownResource();
+      return pageNotFound();
+    }
+    exchange.definition = operations.definition;
+    return this.#answerResource({ request, response: exchange.response, info, query, user, operations, nowMs: exchange.startMs });
+  }
+
+  async #answerPath({ request, path, query }: Exchange, verb: string, user: UserInfo): Promise<Answer> {
+    if (verb !== 'get' && verb !== 'head') throw methodNotAllowed();
+    const { logger, metrics } = this.#options;
+    if (path === '/version' || path === '/version/') return answerWith(200, serverVersion);
+    if (path === '/metrics') return metrics.answer();
+    if (path === '/') return answerWith(200, { paths: rootPaths });
+    const { accept, 'if-none-match': ifNoneMatch } = request.headers;
+    const answer =
+      this.#options.discovery.answer(path, request.headers) ??
+      this.#options.openApi.answer(path, query, { accept, ifNoneMatch }) ??
+      (await answerHealth(path, query, this.#options.health, (check, error) => {
+        logger.warn('a health check failed', { check, error, user: user.name });
+      }));
+    return answer ?? (path.startsWith('/api/') ? answerWithStatus(unknownResource().status, 'json') : pageNotFound());
+  }
+
+  async #answerResource(call: ResourceCall): Promise<Answer | undefined> {
+    const { deprecationWarning } = call.operations.definition;
+    if (call.info.verb === 'watch') {
+      await this.#startWatch(call);
+      return undefined;
+    }
+    const answer = await answerResource(call);
+    if (deprecationWarning === undefined) return answer;
+    return { ...answer, warnings: [deprecationWarning, ...(answer.warnings ?? [])] };
+  }
+
+  async #startWatch(call: ResourceCall): Promise<void> {
+    requireServed(call);
+    const { operations, response, info } = call;
+    const { options, timeoutSeconds } = parseWatchRequest(call.query, operations.definition.namespaced ? info.namespace : undefined);
+    const encode = watchEncoder(operations.definition, presentationOf(call), () => Date.now());
+    const labels = { ...info, verb: 'WATCH' };
+    const { metrics, watchLimits } = this.#options;
+    const stream: WatchStream = new WatchStream(response, encode, watchLimits, () => {
+      if (this.#watches.delete(stream)) metrics.watchClosed(labels);
+    });
+    const handle = await operations.watch(options, stream);
+    metrics.watchOpened(labels);
+    this.#watches.add(stream);
+    const { least, most } = watchLifetimeSeconds;
+    stream.open(handle, 1000 * (timeoutSeconds ?? randomInt(least, most)));
+    if (this.#stopping) stream.finish();
+  }
+
+  #record(exchange: Exchange): void {
+    const { info, definition, response } = exchange;
+    const durationMs = performance.now() - exchange.startedAt;
+    const { group, version, resource } = definition ?? { group: '', version: '', resource: '' };
+    const verb = (info?.verb ?? exchange.request.method ?? '').toUpperCase();
+    this.#options.metrics.countRequest({ verb, group, version, resource, code: response.statusCode }, durationMs / 1000);
+    const fields = { ...exchange.fields(), code: response.statusCode, durationMs: Math.round(durationMs * 10) / 10 };
+    if (durationMs > slowRequestMs && verb !== 'WATCH') this.#options.logger.warn('a request was slow', fields);
+    else this.#options.logger.debug('request', fields);
+  }
+}
+
+const rootPaths = ['/api', '/api/v1', '/apis', '/healthz', '/livez', '/metrics', '/openapi/v2', '/openapi/v3', '/readyz', '/version'];
+
+/** One request and what became known of it. */
+class Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Milliseconds since the epoch. */
+  readonly startMs = Date.now();
+  readonly startedAt = performance.now();
+  user: UserInfo | undefined;
+  info: RequestInfo | undefined;
+  definition: ResourceDefinition | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.request = request;
+    this.response = response;
+    const url = request.url ?? '/';
+    const question = url.indexOf('?');
+    this.path = question === -1 ? url : url.slice(0, question);
+    this.query = new URLSearchParams(question === -1 ? '' : url.slice(question + 1));
+  }
+
+  async send(answer: Answer): Promise<void> {
+    // A body that was not read to its end is not waited for: the connection cannot carry another request.
+    if (!this.request.complete) this.response.setHeader('connection', 'close');
+    const encodings = this.request.headers['accept-encoding'];
+    await sendAnswer(this.response, answer, { encodings, bodyless: this.request.method === 'HEAD' });
+  }
+
+  fields(): Record<string, unknown> {
+    const { method, url = '', headers, socket } = this.request;
+    const client = { user: this.user?.name, userAgent: headers['user-agent'], address: socket.remoteAddress };
+    return { method, url: url.slice(0, 500), ...client };
+  }
+}
+
+function attributesOf(info: RequestInfo, path: string): Attributes {
+  return info.kind === 'path' ? { kind: 'path', verb: info.verb === 'head' ? 'get' : info.verb, path } : info;
+}
+
+/** Objects of namespaced resources lie in a namespace, others do not; only lists and watches reach over all namespaces. */
+function fitsScope(definition: ResourceDefinition, info: ResourceRequest): boolean {
+  if (!definition.namespaced) return info.namespace === undefined || definition.resource === 'namespaces';
+  if (info.namespace !== undefined) return true;
+  return info.verb === 'list' || info.verb === 'watch';
+}
