@@ -43,5 +43,5 @@ export interface Command<F extends Flags = Flags> {
 
 /** Ties the type of the values to the flags. */
 export function defineCommand<const F extends Flags>(command: Command<F>): Command {
-  return command as Command;
+  return command;
 }
