@@ -186,6 +186,11 @@ export function parseLabelSelector(text: string): readonly LabelRequirement[] {
   return new LabelSelectorParser(text).parse();
 }
 
+/** Whether both are integers and the first is greater. */
+function isGreater(a: string | undefined, b: string | undefined): boolean {
+  return a !== undefined && b !== undefined && isInteger(a) && isInteger(b) && BigInt(a) > BigInt(b);
+}
+
 function matchesRequirement({ key, operator, values }: LabelRequirement, labels: Labels): boolean {
   const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
   switch (operator) {
@@ -198,9 +203,9 @@ function matchesRequirement({ key, operator, values }: LabelRequirement, labels:
     case 'DoesNotExist':
       return value === undefined;
     case 'GreaterThan':
-      return value !== undefined && isInteger(value) && BigInt(value) > BigInt(values[0] ?? 0);
+      return isGreater(value, values[0]);
     case 'LessThan':
-      return value !== undefined && isInteger(value) && BigInt(value) < BigInt(values[0] ?? 0);
+      return isGreater(values[0], value);
   }
 }
 
