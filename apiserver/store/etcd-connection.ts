@@ -24,6 +24,7 @@ export interface EtcdConnectionOptions {
 /** gRPC status codes that the store tells apart (https://grpc.github.io/grpc/core/md_doc_statuscodes.html). */
 export const grpcStatus = {
   invalidArgument: 3,
+  deadlineExceeded: 4,
   notFound: 5,
   permissionDenied: 7,
   resourceExhausted: 8,
@@ -87,6 +88,7 @@ const services: Record<Method, Service> = { range: 'KV', txn: 'KV', compact: 'KV
 const defaultRequestTimeoutMs = 5_000;
 /** Covers a restart of etcd; longer, callers rather hear that it is away. */
 const connectTimeoutMs = 2_000;
+const reasonTimeoutMs = 200;
 const readAttempts = 3;
 const channelReady = 2;
 
@@ -185,8 +187,9 @@ export class EtcdConnection {
           resolve(response);
           return;
         }
-        this.avoidCurrentEndpoint();
-        reject(new EtcdCallError(`etcd at ${this.#addresses}: ${error.message}`, error.code ?? grpcStatus.unavailable, true));
+        const code = error.code ?? grpcStatus.unavailable;
+        if (code === grpcStatus.unavailable || code === grpcStatus.deadlineExceeded) this.avoidCurrentEndpoint();
+        reject(new EtcdCallError(`etcd at ${this.#addresses}: ${error.message}`, code, true));
       });
     });
   }
@@ -202,8 +205,21 @@ export class EtcdConnection {
     try {
       return await Promise.any(handles.map((handle) => whenReady(handle, until)));
     } catch {
-      throw new EtcdCallError(`etcd at ${this.#addresses} cannot be reached`, grpcStatus.unavailable, false);
+      throw new EtcdCallError(await this.#whyUnreachable(), grpcStatus.unavailable, false);
     }
+  }
+
+  /** gRPC keeps the reason (refused, a certificate) from those who wait for a connection; a read that cannot be sent is told at once. */
+  async #whyUnreachable(): Promise<string> {
+    const handle = await this.#endpoints[this.#preferred]?.handle('KV');
+    if (this.#closed || handle === undefined) return 'the store was closed';
+    const reason = await new Promise<string>((resolve) => {
+      const deadline = Date.now() + reasonTimeoutMs;
+      handle.methods.range({ key: Buffer.of(0), count_only: true }, handle.metadata, { deadline }, (error) => {
+        resolve(error?.code === grpcStatus.unavailable ? `: ${error.message.trim()}` : '');
+      });
+    });
+    return `etcd at ${this.#addresses} cannot be reached${reason}`;
   }
 }
 

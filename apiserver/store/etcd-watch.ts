@@ -119,7 +119,7 @@ export class EtcdWatch implements StoreWatch {
     // An absent message is null here, whatever etcd3's types say.
     const before = event.prev_kv as IEvent['prev_kv'] | null;
     const previous = before === null ? undefined : this.#keyspace.entry(before);
-    if (event.type === 'Put' || (event.type as string) === 'PUT') return { type: 'put', entry: this.#keyspace.entry(event.kv), previous };
+    if (event.type === 'Put') return { type: 'put', entry: this.#keyspace.entry(event.kv), previous };
     return { type: 'delete', key: this.#keyspace.decodeKey(event.kv.key), modRevision: revisionNumber(event.kv.mod_revision), previous };
   }
 

@@ -16,10 +16,12 @@ export interface StartEtcdOptions {
   unsafeNoFsync?: boolean;
   maxRequestBytes?: number;
   quotaBackendBytes?: number;
+  /** PEM files. Clients then come by HTTPS and need a certificate of this authority. */
+  tls?: { caFile: string; certFile: string; keyFile: string };
 }
 
 export interface TestEtcd {
-  /** `http://127.0.0.1:<port>`; the same after `restart`. */
+  /** `http://127.0.0.1:<port>`, with TLS `https://`; the same after `restart`. */
   readonly endpoint: string;
   readonly pid: number;
   readonly dataDir: string;
@@ -52,7 +54,8 @@ process.once('exit', () => {
 export async function startEtcd(options: StartEtcdOptions = {}): Promise<TestEtcd> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'potluck-etcd-')));
   await mkdir(dataDir, { recursive: true });
-  const etcd = new RunningEtcd(dataDir, options, options.clientPort ?? (await freePort()), await freePort());
+  const ports = { client: options.clientPort ?? (await freePort()), peer: await freePort(), health: await freePort() };
+  const etcd = new RunningEtcd(dataDir, options, ports);
   try {
     await etcd.restart();
   } catch (error) {
@@ -66,16 +69,22 @@ class RunningEtcd implements TestEtcd {
   readonly endpoint: string;
   readonly dataDir: string;
   readonly logFile: string;
+  readonly #healthUrl: string;
   readonly #arguments: readonly string[];
   readonly #temporaryDir: string | undefined;
   #leftover: { child: ChildProcess; temporaryDir: string | undefined } | undefined;
 
-  constructor(dataDir: string, options: StartEtcdOptions, clientPort: number, peerPort: number) {
-    this.endpoint = `http://127.0.0.1:${clientPort}`;
+  constructor(dataDir: string, options: StartEtcdOptions, ports: { client: number; peer: number; health: number }) {
+    this.endpoint = `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${ports.client}`;
+    this.#healthUrl = `http://127.0.0.1:${ports.health}`;
     this.dataDir = dataDir;
     this.logFile = join(dataDir, 'etcd.log');
     this.#temporaryDir = options.dataDir === undefined ? dataDir : undefined;
-    this.#arguments = etcdArguments(dataDir, options, this.endpoint, `http://127.0.0.1:${peerPort}`);
+    this.#arguments = etcdArguments(dataDir, options, {
+      client: this.endpoint,
+      peer: `http://127.0.0.1:${ports.peer}`,
+      health: this.#healthUrl,
+    });
   }
 
   get pid(): number {
@@ -125,7 +134,7 @@ class RunningEtcd implements TestEtcd {
 
   async #requireHealth(child: ChildProcess): Promise<undefined> {
     if (!isRunning(child)) throw new Error(`etcd ended at once: ${(await readFile(this.logFile, 'utf8')).slice(-1_000)}`);
-    const response = await fetch(`${this.endpoint}/health`, { signal: AbortSignal.timeout(2_000) });
+    const response = await fetch(`${this.#healthUrl}/health`, { signal: AbortSignal.timeout(2_000) });
     const { health } = (await response.json()) as { health?: string };
     if (health !== 'true') throw new Error(`etcd says that its health is ${String(health)}`);
     return undefined;
@@ -136,21 +145,26 @@ function isRunning(child: ChildProcess): boolean {
   return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
 }
 
-function etcdArguments(dataDir: string, options: StartEtcdOptions, clientUrl: string, peerUrl: string): string[] {
+function etcdArguments(dataDir: string, options: StartEtcdOptions, urls: { client: string; peer: string; health: string }): string[] {
   const flags: Record<string, string> = {
     name: 'test',
     'data-dir': join(dataDir, 'data'),
-    'listen-client-urls': clientUrl,
-    'advertise-client-urls': clientUrl,
-    'listen-peer-urls': peerUrl,
-    'initial-advertise-peer-urls': peerUrl,
-    'initial-cluster': `test=${peerUrl}`,
+    'listen-client-urls': urls.client,
+    'advertise-client-urls': urls.client,
+    'listen-peer-urls': urls.peer,
+    'initial-advertise-peer-urls': urls.peer,
+    'listen-metrics-urls': urls.health,
+    'initial-cluster': `test=${urls.peer}`,
     'max-request-bytes': String(options.maxRequestBytes ?? maxRequestBytesOfSupervisedEtcd),
     logger: 'zap',
     'log-outputs': 'stderr',
   };
   if (options.quotaBackendBytes !== undefined) flags['quota-backend-bytes'] = String(options.quotaBackendBytes);
   if (options.unsafeNoFsync === true) flags['unsafe-no-fsync'] = 'true';
+  if (options.tls !== undefined) {
+    const { caFile, certFile, keyFile } = options.tls;
+    Object.assign(flags, { 'trusted-ca-file': caFile, 'cert-file': certFile, 'key-file': keyFile, 'client-cert-auth': 'true' });
+  }
   return Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
 }
 
