@@ -1,0 +1,91 @@
+/** From the decoded body of a request to an object of the resource that it is for. */
+import { apiVersionOf } from '../../api/resource-type.ts';
+import { cloneJson, isObject, objectAt, type JsonObject } from './json-value.ts';
+import type { ResourceDefinition, WriteOptions } from './resource.ts';
+import { badRequest, StatusError } from './status-error.ts';
+
+/** Characters of a body that an error quotes. */
+const quotedLength = 30;
+
+/**
+ * A copy of `body` that is an object of `definition`'s version. Built-in types may leave out kind and apiVersion; a custom resource's wrong
+ * kind is left for validation, as Kubernetes does. Throws 400.
+ */
+export function decodeObject(definition: ResourceDefinition, body: unknown): JsonObject {
+  const { kind, custom } = definition;
+  if (!isObject(body)) throw unrecognized(definition, body, `json: cannot unmarshal ${nameOfType(body)} into an object`);
+  const apiVersion = apiVersionOf(definition);
+  const given = { kind: body['kind'], apiVersion: body['apiVersion'] };
+  if (custom || given.kind !== undefined || given.apiVersion !== undefined) {
+    if (!isFilled(given.kind)) throw unrecognized(definition, body, `Object 'Kind' is missing in '${JSON.stringify(body)}'`);
+    if (!isFilled(given.apiVersion)) throw unrecognized(definition, body, `Object 'apiVersion' is missing in '${JSON.stringify(body)}'`);
+  }
+  if (given.apiVersion !== undefined && given.apiVersion !== apiVersion) {
+    throw badRequest(`the API version in the data (${given.apiVersion as string}) does not match the expected API version (${apiVersion})`);
+  }
+  if (!custom && given.kind !== undefined && given.kind !== kind) {
+    throw badRequest(
+      `${String(given.kind)} in version ${JSON.stringify(definition.version)} cannot be handled as a ${kind}: it is of another kind`,
+    );
+  }
+  const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = cloneJson(body);
+  if (metadata !== undefined && metadata !== null && !isObject(metadata)) {
+    throw unrecognized(definition, body, `json: cannot unmarshal ${nameOfType(metadata)} into the field metadata`);
+  }
+  return { apiVersion, kind: given.kind ?? kind, metadata: metadata ?? {}, ...rest };
+}
+
+export function metadataOf(object: JsonObject): JsonObject {
+  const metadata = objectAt(object, 'metadata');
+  if (metadata === undefined) throw new TypeError('the object has no metadata');
+  return metadata;
+}
+
+/** A text field of the metadata; the empty text is the same as none. */
+export function metaText(object: JsonObject, field: string): string | undefined {
+  const value = metadataOf(object)[field];
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/** Drops fields that the schema does not know, and refuses, warns of or ignores them as the request wishes. */
+export function dropUnknownFields(definition: ResourceDefinition, object: JsonObject, options: WriteOptions, patch?: JsonObject): void {
+  const unknown = definition.schema.prune(object);
+  if (options.fieldValidation === 'Ignore') return;
+  const complaints = [
+    ...(options.duplicateFields ?? []).map((path) => `duplicate field ${JSON.stringify(path)}`),
+    ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
+  ];
+  if (complaints.length === 0) return;
+  if (options.fieldValidation === 'Strict') throw strictRefusal(definition, complaints.join(', '), patch);
+  for (const complaint of complaints) if (!options.warnings.includes(complaint)) options.warnings.push(complaint);
+}
+
+function strictRefusal(definition: ResourceDefinition, complaints: string, patched: JsonObject | undefined): StatusError {
+  const { kind, version } = definition;
+  if (patched === undefined) {
+    return badRequest(`${kind} in version ${JSON.stringify(version)} cannot be handled as a ${kind}: strict decoding error: ${complaints}`);
+  }
+  const message = `Invalid value: ${JSON.stringify(JSON.stringify(patched))}: strict decoding error: ${complaints}`;
+  return new StatusError({
+    message: ` "" is invalid: patch: ${message}`,
+    reason: 'Invalid',
+    details: { causes: [{ reason: 'FieldValueInvalid', message, field: 'patch' }] },
+    code: 422,
+  });
+}
+
+function unrecognized(definition: ResourceDefinition, body: unknown, why: string): StatusError {
+  const text = JSON.stringify(body);
+  const start = text.length > quotedLength ? `${text.slice(0, quotedLength)} ...` : text;
+  const type = definition.custom ? `must be of type ${definition.kind}` : `must be a ${definition.kind}`;
+  return badRequest(`the object provided is unrecognized (${type}): ${why} (${start})`);
+}
+
+function isFilled(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+function nameOfType(value: unknown): string {
+  if (value === null) return 'null';
+  return Array.isArray(value) ? 'array' : typeof value;
+}

@@ -1,0 +1,57 @@
+/** Whether objects may be created in a namespace (Kubernetes' NamespaceLifecycle admission). */
+import type { Store } from '../store/store.ts';
+import { valueAt } from './json-value.ts';
+import { reachStore } from './resource-context.ts';
+import { notFound, qualifiedName, StatusError } from './status-error.ts';
+import { resourcePrefix } from './storage-keys.ts';
+import { StoredEntry } from './stored-entry.ts';
+import type { WatchCache } from './watch-cache.ts';
+
+export const namespacesPrefix = resourcePrefix('', 'namespaces');
+
+export class NamespaceGate {
+  readonly #cache: WatchCache;
+  readonly #store: Store;
+
+  constructor(cache: WatchCache, store: Store) {
+    this.#cache = cache;
+    this.#store = store;
+  }
+
+  /** Throws 404 when the namespace does not exist, 403 when it is being deleted. */
+  async admitCreation(type: { group: string; resource: string }, name: string, namespace: string): Promise<void> {
+    const key = `${namespacesPrefix}${namespace}`;
+    let entry = this.#cache.get(key);
+    // The namespace may have been made so recently that the cache has not seen it.
+    if (entry === undefined) {
+      const { entry: stored } = await reachStore(() => this.#store.get(key));
+      if (stored !== undefined) entry = StoredEntry.fromStore(stored);
+    }
+    if (entry === undefined) throw notFound({ group: '', resource: 'namespaces', kind: 'Namespace' }, namespace);
+    if (entry.object.metadata.deletionTimestamp !== undefined || valueAt(entry.object, ['status', 'phase']) === 'Terminating') {
+      throw terminating(type, name, namespace);
+    }
+  }
+}
+
+function terminating(type: { group: string; resource: string }, name: string, namespace: string): StatusError {
+  return forbidden(type, name, `unable to create new content in namespace ${namespace} because it is being terminated`, [
+    { reason: 'NamespaceTerminating', message: `namespace ${namespace} is being terminated`, field: 'metadata.namespace' },
+  ]);
+}
+
+/** 403 for what nobody may do, whoever asks. */
+export function forbidden(
+  type: { group: string; resource: string },
+  name: string,
+  why: string,
+  causes?: { reason: string; message: string; field: string }[],
+): StatusError {
+  const { group, resource } = type;
+  return new StatusError({
+    message: `${qualifiedName(resource, group)} "${name}" is forbidden: ${why}`,
+    reason: 'Forbidden',
+    details: { name, ...(group === '' ? {} : { group }), kind: resource, ...(causes === undefined ? {} : { causes }) },
+    code: 403,
+  });
+}
