@@ -93,7 +93,8 @@ async function sign(
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
     subject,
-    issuer: issuer.subject,
+    // The name as it is encoded: clients in Go compare bytes.
+    issuer: issuer.subjectName,
     ...validity(lifetime),
     signingKey,
     publicKey,

@@ -9,12 +9,12 @@ import { negotiatePlain, parseAccept } from './negotiate.ts';
 /** Answers `/api` and `/apis` and what lies right below them; each document is made once for each state of the catalogue. */
 export class DiscoveryRoutes {
   readonly #catalogue: ResourceCatalogue;
-  readonly #serverAddress: string;
+  readonly #serverAddress: () => string;
   #generation = -1;
   #documents = new Map<string, Answer>();
 
-  /** `serverAddress` is `host:port`, as clients are told to reach this server. */
-  constructor(catalogue: ResourceCatalogue, serverAddress: string) {
+  /** `serverAddress` answers `host:port`, as clients are told to reach this server. */
+  constructor(catalogue: ResourceCatalogue, serverAddress: () => string) {
     this.#catalogue = catalogue;
     this.#serverAddress = serverAddress;
   }
@@ -39,7 +39,7 @@ export class DiscoveryRoutes {
     const [prefix, first = '', second] = segments;
     const definitions = this.#definitions();
     if (prefix === 'api') {
-      if (segments.length === 1) return apiVersions(this.#serverAddress);
+      if (segments.length === 1) return apiVersions(this.#serverAddress());
       return segments.length === 2 ? apiResourceList({ group: '', version: first }, definitions) : undefined;
     }
     if (segments.length === 1) return apiGroupList(definitions);

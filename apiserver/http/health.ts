@@ -4,7 +4,7 @@ import { answerWithText } from './answer.ts';
 /** Rejects when something is wrong; the reason goes to the log, not to the client. */
 export interface HealthCheck {
   name: string;
-  check(): Promise<void>;
+  check: () => Promise<void>;
 }
 
 export interface HealthChecks {

@@ -75,36 +75,40 @@ export function operationsOf(definition: ResourceDefinition): Operation[] {
     id: `${action}${pascal(group === '' ? 'core' : group)}${pascal(version)}${scope}${what}`,
     description: `${action} ${what}`,
   });
-  const operations: (Operation & { verb: string })[] = [
-    { path: collection, method: 'get', verb: 'list', action: 'list', ...describe('list', kind), ...none, answer: 'list', query: listing },
-    { path: collection, method: 'post', verb: 'create', action: 'post', ...describe('create', kind), ...change },
-    {
-      path: collection,
-      method: 'delete',
-      verb: 'deletecollection',
-      action: 'deletecollection',
-      ...describe('deletecollection', kind),
-      consumes: json,
-      body: 'deleteOptions',
-      answer: 'status',
-      query: [...listing, ...deleting],
-    },
-    { path: named, method: 'get', verb: 'get', action: 'get', ...describe('read', kind), ...none, answer: 'object', query: [] },
-    { path: named, method: 'put', verb: 'update', action: 'put', ...describe('replace', kind), ...change },
-    {
-      path: named,
-      method: 'delete',
-      verb: 'delete',
-      action: 'delete',
-      ...describe('delete', kind),
-      consumes: json,
-      body: 'deleteOptions',
-      answer: 'status',
-      query: deleting,
-    },
-    { path: named, method: 'patch', verb: 'patch', action: 'patch', ...describe('patch', kind), ...patch },
+  const operations: [verb: string, operation: Operation][] = [
+    ['list', { path: collection, method: 'get', action: 'list', ...describe('list', kind), ...none, answer: 'list', query: listing }],
+    ['create', { path: collection, method: 'post', action: 'post', ...describe('create', kind), ...change }],
+    [
+      'deletecollection',
+      {
+        path: collection,
+        method: 'delete',
+        action: 'deletecollection',
+        ...describe('deletecollection', kind),
+        consumes: json,
+        body: 'deleteOptions',
+        answer: 'status',
+        query: [...listing, ...deleting],
+      },
+    ],
+    ['get', { path: named, method: 'get', action: 'get', ...describe('read', kind), ...none, answer: 'object', query: [] }],
+    ['update', { path: named, method: 'put', action: 'put', ...describe('replace', kind), ...change }],
+    [
+      'delete',
+      {
+        path: named,
+        method: 'delete',
+        action: 'delete',
+        ...describe('delete', kind),
+        consumes: json,
+        body: 'deleteOptions',
+        answer: 'status',
+        query: deleting,
+      },
+    ],
+    ['patch', { path: named, method: 'patch', action: 'patch', ...describe('patch', kind), ...patch }],
   ];
-  const offered: Operation[] = operations.filter((operation) => verbs.includes(operation.verb)).map(({ verb: _verb, ...rest }) => rest);
+  const offered = operations.filter(([verb]) => verbs.includes(verb)).map(([, operation]) => operation);
   if (definition.statusSubresource) {
     const path = `${named}/status`;
     const status = `${kind}Status`;

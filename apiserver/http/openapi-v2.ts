@@ -90,7 +90,8 @@ function pathParameters(path: string): SwaggerParameter[] {
  * (after apiextensions-apiserver `pkg/controller/openapi/v2/conversion.go`).
  */
 function downgrade(schema: SchemaNode): SchemaNode {
-  const { nullable, oneOf: _oneOf, anyOf: _anyOf, allOf: _allOf, not: _not, properties, items, additionalProperties, ...rest } = schema;
+  const { nullable, properties, items, additionalProperties, ...rest } = schema;
+  for (const combination of ['oneOf', 'anyOf', 'allOf', 'not'] as const) Reflect.deleteProperty(rest, combination);
   if (rest['x-kubernetes-int-or-string'] === true) {
     delete rest.type;
     return rest;

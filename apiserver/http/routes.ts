@@ -136,7 +136,8 @@ export class Routes {
     const { operations, response, info } = call;
     const { options, timeoutSeconds } = parseWatchRequest(call.query, operations.definition.namespaced ? info.namespace : undefined);
     const encode = watchEncoder(operations.definition, presentationOf(call), () => Date.now());
-    const labels = { ...info, verb: 'WATCH' };
+    const { group, version, resource } = info;
+    const labels = { verb: 'WATCH', group, version, resource };
     const { metrics, watchLimits } = this.#options;
     const stream: WatchStream = new WatchStream(response, encode, watchLimits, () => {
       if (this.#watches.delete(stream)) metrics.watchClosed(labels);

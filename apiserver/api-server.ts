@@ -1,0 +1,194 @@
+/** Composes the API server: store, registry, access and HTTP. */
+import type { Server } from 'node:https';
+import { mkdir } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
+import { join } from 'node:path';
+import { UserError } from '../api/errors.ts';
+import { controllerUser, mastersGroup } from '../api/names.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { writeKubeconfig } from './access/kubeconfig.ts';
+import type { Pki, PkiOptions } from './access/pki.ts';
+import { openPki } from './access/pki.ts';
+import { DiscoveryRoutes } from './http/discovery-routes.ts';
+import { closeServer, listen } from './http/https-server.ts';
+import { OpenApiRoutes } from './http/openapi-routes.ts';
+import { createApiMetrics } from './http/request-metrics.ts';
+import { Routes } from './http/routes.ts';
+import { defaultWatchLimits } from './http/watch-stream.ts';
+import type { Catalogue } from './registry/catalogue.ts';
+import { createCatalogue } from './registry/catalogue.ts';
+import type { EtcdStoreOptions } from './store/etcd-store.ts';
+import { createEtcdStore } from './store/etcd-store.ts';
+import type { Store } from './store/store.ts';
+
+export interface ApiServerOptions {
+  etcd: Pick<EtcdStoreOptions, 'endpoints' | 'tls' | 'keyPrefix'>;
+  /** Port 0: any free one. */
+  listen: { host: string; port: number };
+  /** Name or address that others reach this server by; it goes into the certificate and into the kubeconfigs. */
+  advertiseAddress?: string;
+  /** More names and addresses for the certificate. */
+  extraNames?: readonly string[];
+  /** `$POTLUCK_HOME`: `pki/` and `kubeconfig` are written here. */
+  home: string;
+  logger: Logger;
+  /** How long to wait for etcd at the start. */
+  etcdTimeoutMs?: number;
+}
+
+export interface ApiServer {
+  /** As in the admin's kubeconfig. */
+  url: string;
+  port: number;
+  /** Lets requests that are under way end for up to five seconds; ends watches cleanly. */
+  stop(): Promise<void>;
+}
+
+const dayMs = 86_400_000;
+const adminLifetimeMs = 365 * dayMs;
+const stopGraceMs = 5000;
+const etcdTimeoutMs = 20_000;
+const etcdRetryMs = 200;
+
+/**
+ * Starts the server and resolves when it answers every request. Throws `UserError`: `ETCD_UNREACHABLE`, `PORT_IN_USE`, `STATE_DAMAGED`,
+ * `BAD_ARGUMENT`.
+ */
+export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { logger } = options;
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    const store = createEtcdStore(options.etcd);
+    undo.push(() => store.close());
+    await waitForEtcd(store, options);
+    await mkdir(options.home, { recursive: true });
+    const pkiOptions = pkiOptionsOf(options);
+    const pki = await openPki(pkiOptions);
+    const catalogue = await createCatalogue({ store, logger, nowMs: () => Date.now() });
+    undo.push(() => catalogue.close());
+    await withinTime(catalogue.start(), options);
+    const { server, port, routes } = await serve(options, pki, catalogue, store);
+    undo.push(async () => {
+      routes.endWatches();
+      await closeServer(server, stopGraceMs);
+    });
+    const renewal = setInterval(() => void renewCertificate(server, pkiOptions, logger), dayMs);
+    renewal.unref();
+    undo.push(() => {
+      clearInterval(renewal);
+      return Promise.resolve();
+    });
+    const url = await writeKubeconfigs(options, pki, port);
+    logger.info('the API server is ready', { url, port });
+    return { url, port, stop: () => runInReverse(undo) };
+  } catch (error) {
+    await runInReverse(undo);
+    throw error;
+  }
+}
+
+async function runInReverse(steps: (() => Promise<void>)[]): Promise<void> {
+  for (const step of steps.splice(0).reverse()) await step();
+}
+
+async function serve(
+  options: ApiServerOptions,
+  pki: Pki,
+  catalogue: Catalogue,
+  store: Store,
+): Promise<{ server: Server; port: number; routes: Routes }> {
+  let address = '';
+  const readiness = [
+    { name: 'etcd', check: async () => void (await store.currentRevision()) },
+    { name: 'informer-sync', check: () => catalogue.ready },
+  ];
+  const routes = new Routes({
+    catalogue,
+    discovery: new DiscoveryRoutes(catalogue, () => address),
+    openApi: new OpenApiRoutes(catalogue),
+    health: { livez: [], readyz: readiness },
+    metrics: createApiMetrics(),
+    logger: options.logger,
+    watchLimits: defaultWatchLimits,
+  });
+  const { host, port } = options.listen;
+  const listening = await listen({ server: pki.server, caPem: pki.caPem, host, port }, (request, response) => {
+    void routes.handle(request, response);
+  });
+  listening.server.on('error', (error) => {
+    options.logger.error('the listening socket failed', { error });
+  });
+  address = hostAndPort(options.advertiseAddress ?? reachableHost(host), listening.port);
+  return { ...listening, routes };
+}
+
+/** Waits until etcd answers, for a bounded time. */
+async function waitForEtcd(store: Store, options: ApiServerOptions): Promise<void> {
+  const deadline = performance.now() + (options.etcdTimeoutMs ?? etcdTimeoutMs);
+  for (;;) {
+    try {
+      await withinTime(store.currentRevision(), options);
+      return;
+    } catch (error) {
+      if (performance.now() > deadline) throw etcdUnreachable(options, error);
+      await new Promise((resolve) => setTimeout(resolve, etcdRetryMs));
+    }
+  }
+}
+
+async function withinTime<T>(work: Promise<T>, options: ApiServerOptions): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    reject(etcdUnreachable(options, new Error('no answer in time')));
+  }, options.etcdTimeoutMs ?? etcdTimeoutMs);
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function etcdUnreachable({ etcd }: ApiServerOptions, cause: unknown): UserError {
+  const endpoints = etcd.endpoints.join(', ');
+  const what = `etcd at ${endpoints} does not answer: ${cause instanceof Error ? cause.message : String(cause)}`;
+  return new UserError('ETCD_UNREACHABLE', what, 'Start it, or give the right addresses and certificates with --etcd-servers', { cause });
+}
+
+function pkiOptionsOf({ home, listen: { host }, advertiseAddress, extraNames = [] }: ApiServerOptions): PkiOptions {
+  const names = [host, ...(advertiseAddress === undefined ? [] : [advertiseAddress]), ...extraNames];
+  return { directory: join(home, 'pki'), serverNames: names, now: () => Date.now() };
+}
+
+/** For servers that run longer than their certificate: a new one is used from the next connection on. */
+async function renewCertificate(server: Server, pkiOptions: PkiOptions, logger: Logger): Promise<void> {
+  try {
+    const { caPem, server: pair } = await openPki(pkiOptions);
+    server.setSecureContext({ key: pair.keyPem, cert: pair.certPem, ca: caPem });
+  } catch (error) {
+    logger.error('the server’s certificate could not be renewed', { error });
+  }
+}
+
+/** Answers the URL that the admin's kubeconfig has. */
+async function writeKubeconfigs({ home, listen: { host }, advertiseAddress }: ApiServerOptions, pki: Pki, port: number): Promise<string> {
+  const url = `https://${hostAndPort(advertiseAddress ?? reachableHost(host), port)}`;
+  const admin = { commonName: 'potluck-admin', organizations: [mastersGroup] };
+  const controller = { commonName: controllerUser, organizations: [] };
+  const write = async (path: string, server: string, subject: typeof admin): Promise<void> => {
+    const pair = await pki.issueClientCertificate({ ...subject, lifetimeMs: adminLifetimeMs });
+    await writeKubeconfig({ path, server, caPem: pki.caPem, ...pair, user: subject.commonName });
+  };
+  await write(join(home, 'pki', 'controller.kubeconfig'), `https://${hostAndPort(reachableHost(host), port)}`, controller);
+  await write(join(home, 'kubeconfig'), url, admin);
+  return url;
+}
+
+/** An address that leads to a server that listens on `host`, from this machine. */
+function reachableHost(host: string): string {
+  if (host === '0.0.0.0' || host === '') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+function hostAndPort(host: string, port: number): string {
+  return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
