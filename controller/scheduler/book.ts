@@ -34,8 +34,8 @@ export class Book {
   #ledgerUid = '';
   #version = -1n;
 
-  entryOf(instanceUid: string): Entry | undefined {
-    return this.#entries.get(instanceUid);
+  entryOf(instanceUid: string, providerUid: string): Entry | undefined {
+    return providerUid === this.#providerUid ? this.#entries.get(instanceUid) : undefined;
   }
 
   /** An older version than what is known changes nothing. */

@@ -92,7 +92,7 @@ export class Snapshot implements SnapshotView {
     let held: { slot: number; epoch: number; amounts: AmountRow } | undefined;
     for (const name of this.#holders.get(instanceUid) ?? []) {
       const slot = this.#slotOf.get(name);
-      const entry = this.#books.get(name)?.entryOf(instanceUid);
+      const entry = slot === undefined ? undefined : this.#books.get(name)?.entryOf(instanceUid, this.uids[slot] ?? '');
       if (slot === undefined || entry === undefined || (held !== undefined && entry.epoch <= held.epoch)) continue;
       held = { slot, epoch: entry.epoch, amounts: entry.amounts };
     }
