@@ -9,7 +9,11 @@ import { encodeOpenApiV2 } from './openapi-v2-protobuf.ts';
 import { openApiV2Document } from './openapi-v2.ts';
 import { documentPath, openApiV3Document } from './openapi-v3.ts';
 
-const protobufType = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
+/** The first is what clients ask for, but no valid media type: they could not read it in an answer. */
+const protobufTypes = [
+  'application/com.github.proto-openapi.spec.v2@v1.0+protobuf',
+  'application/com.github.proto-openapi.spec.v2.v1.0+protobuf',
+] as const;
 const yearSeconds = 365 * 24 * 3600;
 
 interface HashedDocument {
@@ -76,10 +80,10 @@ export class OpenApiRoutes {
   }
 
   #version2({ accept, ifNoneMatch }: { accept?: string | undefined; ifNoneMatch?: string | undefined }): Answer {
-    const wantsProtobuf = parseAccept(accept)[0]?.type === protobufType;
+    const wantsProtobuf = protobufTypes.some((type) => type === parseAccept(accept)[0]?.type);
     const document = this.#kept(wantsProtobuf ? 'v2 protobuf' : 'v2 json', () => {
       const swagger = openApiV2Document(this.#definitions());
-      return wantsProtobuf ? { code: 200, contentType: protobufType, body: encodeOpenApiV2(swagger) } : answerWith(200, swagger);
+      return wantsProtobuf ? { code: 200, contentType: protobufTypes[1], body: encodeOpenApiV2(swagger) } : answerWith(200, swagger);
     });
     return conditional(document, ifNoneMatch);
   }
