@@ -99,7 +99,7 @@ async function serve(
 ): Promise<{ server: Server; port: number; routes: Routes }> {
   let address = '';
   const readiness = [
-    { name: 'etcd', check: async () => void (await store.currentRevision()) },
+    { name: 'etcd', check: () => store.currentRevision().then(() => undefined) },
     { name: 'informer-sync', check: () => catalogue.ready },
   ];
   const routes = new Routes({

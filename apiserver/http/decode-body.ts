@@ -1,26 +1,26 @@
 /** From the bytes of a body to a value; what the value means is the registry's to say. */
 import { decodeYaml } from '../admission/decode-yaml.ts';
+import type { DecodedBody, DecodeOptions } from '../admission/strict-json.ts';
 import { decodeStrictJson } from '../admission/strict-json.ts';
 import type { Patch, PatchType, ResourceDefinition } from '../registry/resource.ts';
 import { badRequest } from '../registry/status-error.ts';
 import { decodeProtobuf, readsProtobuf } from './kubernetes-protobuf.ts';
 import { bodyEncoding } from './negotiate.ts';
 
-export interface DecodedBody {
-  value: unknown;
-  /** Paths that the body named twice. */
-  duplicateFields: readonly string[];
-}
-
 const quotedLength = 30;
 
 /** Throws 415 for a form that we do not read, 400 for a body that is not in its form. */
-export function decodeObjectBody(definition: ResourceDefinition, contentType: string | undefined, body: Buffer): DecodedBody {
+export function decodeObjectBody(
+  definition: ResourceDefinition,
+  contentType: string | undefined,
+  body: Buffer,
+  options: DecodeOptions,
+): DecodedBody {
   const { group, kind, custom } = definition;
   const encoding = bodyEncoding(contentType, readsProtobuf(group, kind));
   if (encoding === 'protobuf') return { value: decodeProtobuf(body), duplicateFields: [] };
   try {
-    return encoding === 'yaml' ? fromYaml(body) : fromJson(body);
+    return encoding === 'yaml' ? decodeYaml(body, options) : decodeStrictJson(body, options);
   } catch (error) {
     const text = body.toString('utf8');
     const start = text.length > quotedLength ? `${text.slice(0, quotedLength)} ...` : text;
@@ -36,35 +36,23 @@ export function decodeDeleteBody(contentType: string | undefined, body: Buffer):
   const encoding = bodyEncoding(contentType, true);
   try {
     if (encoding === 'protobuf') return decodeProtobuf(body);
-    return (encoding === 'yaml' ? fromYaml(body) : fromJson(body)).value;
+    return (encoding === 'yaml' ? decodeYaml(body) : decodeStrictJson(body)).value;
   } catch (error) {
     throw badRequest(`error decoding delete options: ${messageOf(error)}`);
   }
 }
 
-export function decodePatchBody(type: PatchType, body: Buffer): Pick<Patch, 'type' | 'body'> & { duplicateFields: readonly string[] } {
+export function decodePatchBody(
+  type: PatchType,
+  body: Buffer,
+  options: DecodeOptions,
+): Pick<Patch, 'type' | 'body'> & { duplicateFields: readonly string[] } {
   try {
-    const { value, duplicateFields } = type === 'apply' ? fromYaml(body) : fromJson(body);
+    const { value, duplicateFields } = type === 'apply' ? decodeYaml(body, options) : decodeStrictJson(body, options);
     return { type, body: value, duplicateFields };
   } catch (error) {
     throw badRequest(`error decoding ${type === 'apply' ? 'YAML' : 'patch'}: ${messageOf(error)}`);
   }
-}
-
-function fromJson(body: Buffer): DecodedBody {
-  const { value, duplicates } = decodeStrictJson(asText(body));
-  return { value, duplicateFields: duplicates };
-}
-
-function fromYaml(body: Buffer): DecodedBody {
-  const { value, duplicates } = decodeYaml(asText(body));
-  return { value, duplicateFields: duplicates };
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true });
-
-function asText(body: Buffer): string {
-  return utf8.decode(body);
 }
 
 function messageOf(error: unknown): string {

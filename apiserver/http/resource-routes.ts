@@ -1,6 +1,7 @@
 /** The verbs on resources, from decoded request to answer; the registry does what they mean. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubernetesObject, ObjectKey } from '../../api/object.ts';
+import type { DecodeOptions } from '../admission/strict-json.ts';
 import type { ResourceOperations, Subresource, UserInfo, WriteOptions, WriteResult } from '../registry/resource.ts';
 import { badRequest, notFound } from '../registry/status-error.ts';
 import type { Answer } from './answer.ts';
@@ -81,7 +82,7 @@ export function requireServed({ info, operations }: ResourceCall): void {
 async function answerCreate(call: ResourceCall, presentation: Presentation): Promise<Answer> {
   const { operations, info } = call;
   const options: WriteOptions = parseWriteOptions('CreateOptions', call.query, requesterOf(call));
-  const { value, duplicateFields } = await objectBodyOf(call);
+  const { value, duplicateFields } = await objectBodyOf(call, options);
   const namespace = operations.definition.namespaced ? info.namespace : undefined;
   const stored = await operations.create(namespace, value, { ...options, duplicateFields });
   return { ...encodeObject(201, operations.definition, stored, presentation), warnings: options.warnings };
@@ -89,7 +90,7 @@ async function answerCreate(call: ResourceCall, presentation: Presentation): Pro
 
 async function answerUpdate(call: ResourceCall, presentation: Presentation): Promise<Answer> {
   const options: WriteOptions = parseWriteOptions('UpdateOptions', call.query, requesterOf(call));
-  const { value, duplicateFields } = await objectBodyOf(call);
+  const { value, duplicateFields } = await objectBodyOf(call, options);
   const result = await call.operations.update(keyOf(call), value, { ...options, duplicateFields }, subresourceOf(call));
   return answerWrite(call, result, options, presentation);
 }
@@ -97,7 +98,7 @@ async function answerUpdate(call: ResourceCall, presentation: Presentation): Pro
 async function answerPatch(call: ResourceCall, presentation: Presentation): Promise<Answer> {
   const type = patchTypeOf(call.request.headers['content-type'], call.operations.definition.patchTypes);
   const { force, ...options } = parseWriteOptions('PatchOptions', call.query, requesterOf(call), type === 'apply');
-  const { duplicateFields, ...patch } = decodePatchBody(type, await readBody(call.request));
+  const { duplicateFields, ...patch } = decodePatchBody(type, await readBody(call.request), decodingFor(options));
   const full = type === 'apply' ? { ...patch, force } : patch;
   const result = await call.operations.patch(keyOf(call), full, { ...options, duplicateFields }, subresourceOf(call));
   return answerWrite(call, result, options, presentation);
@@ -133,9 +134,13 @@ async function deleteOptionsOf(call: ResourceCall): Promise<ReturnType<typeof pa
   return parseDeleteOptions(options, requesterOf(call));
 }
 
-async function objectBodyOf(call: ResourceCall): Promise<ReturnType<typeof decodeObjectBody>> {
+async function objectBodyOf(call: ResourceCall, options: WriteOptions): Promise<ReturnType<typeof decodeObjectBody>> {
   const body = await readBody(call.request);
-  return decodeObjectBody(call.operations.definition, call.request.headers['content-type'], body);
+  return decodeObjectBody(call.operations.definition, call.request.headers['content-type'], body, decodingFor(options));
+}
+
+function decodingFor({ fieldValidation }: WriteOptions): DecodeOptions {
+  return { findDuplicates: fieldValidation !== 'Ignore' };
 }
 
 function keyOf({ info, operations }: ResourceCall): ObjectKey {

@@ -101,7 +101,7 @@ describe('discovery', () => {
         ],
       },
     ]);
-    const again = routes.answer('/apis', { accept: aggregated, 'if-none-match': answer?.headers?.['etag'] });
+    const again = routes.answer('/apis', { accept: aggregated, 'if-none-match': answer.headers?.['etag'] });
     assert.equal(again?.code, 304);
   });
 
