@@ -10,7 +10,10 @@ export interface Informer<T extends KubernetesObject> {
   list(): readonly T[];
   /** Objects for which the index function named `index` answered `value`. */
   byIndex(index: string, value: string): readonly T[];
-  /** Called after the copy changed, in order; `object` is undefined when it is gone. Answers a function that unsubscribes. */
+  /**
+   * Called after the copy changed, in order; `object` is undefined when it is gone. What the copy holds already is delivered at once, within
+   * this call, so that nothing is missed. Answers a function that unsubscribes. A handler that throws is logged and called again next time.
+   */
   onChange(handler: ChangeHandler<T>): () => void;
   start(): void;
   /** Resolves when the first list is in; rejects when the informer was stopped first. */
