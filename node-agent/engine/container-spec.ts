@@ -61,10 +61,8 @@ const capabilities = [
   'AUDIT_WRITE',
 ];
 
-/** The kernel's own default, in microseconds; Kubernetes' too. */
+/** The kernel's own default, in microseconds; Kubernetes' too. The least quota is 1,000. */
 const cpuPeriodMicros = 100_000;
-/** The kernel refuses quotas below one millisecond. */
-const leastCpuQuotaMicros = 1_000;
 const shmBytes = 64 * 1024 * 1024;
 
 export function dockerCreateBody(spec: ContainerSpec): DockerCreateBody {
@@ -120,7 +118,7 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
 export function dockerLimits(limits: ContainerLimits): DockerLimits {
   return {
     CpuPeriod: cpuPeriodMicros,
-    CpuQuota: Math.max(leastCpuQuotaMicros, (limits.cpuMillis * cpuPeriodMicros) / 1000),
+    CpuQuota: (limits.cpuMillis * cpuPeriodMicros) / 1000,
     CpuShares: limits.cpuShares,
     CpusetCpus: limits.cpuset,
     Memory: limits.memoryBytes,

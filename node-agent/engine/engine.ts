@@ -3,8 +3,8 @@
 export interface Engine {
   /** Rejects with `unavailable` when the engine does not answer. */
   info(signal?: AbortSignal): Promise<EngineInfo>;
-  /** Every container that bears the provider's uid in its label, whatever its state. Others are never seen. */
-  listContainers(providerUid: string): Promise<ObservedContainer[]>;
+  /** Every container that bears the provider's uid in its label (any uid when undefined), whatever its state. Others are never seen. */
+  listContainers(providerUid: string | undefined): Promise<ObservedContainer[]>;
   /** By id or name; undefined when there is none. */
   inspectContainer(idOrName: string): Promise<ObservedContainer | undefined>;
   /** Rejects with `conflict` when a container of that name exists, `notFound` when the image is absent. */

@@ -19,6 +19,10 @@ export const stopGraceSeconds = 10;
 export const specHashLabel = 'potluck.dev/spec-hash';
 /** How soon something is looked at again that another instance or the engine is busy with. */
 const busyRecheckMs = 500;
+/** The engine's times and ours come from one clock, but not from the same moment. */
+const clockToleranceMs = 5_000;
+/** The kernel's least quota, 1 ms in 100 ms. */
+const leastCpuMillis = 10;
 
 /** The one name that an instance's container can have: the engine refuses a second. */
 export function containerName(instanceUid: string): string {
@@ -47,12 +51,15 @@ export function decide(world: World, uid: string): Decision {
   if (desired.deleting) return cleanUp(world, uid, containers, 'deleted');
   if (journal === undefined || journal.epoch < desired.epoch) return { action: adopt(desired, journal) };
 
-  const [container, ...others] = preferred(containers, uid);
-  const surplus = others[0];
+  const [container, surplus] = preferred(containers, uid);
   if (surplus !== undefined) return { action: removal(uid, surplus, 'duplicate') };
+  return decideContainer({ world, desired, journal }, container);
+}
+
+function decideContainer(context: Context, container: ObservedContainer | undefined): Decision {
+  const { world, desired } = context;
   if (container?.state === 'removing' || container?.state === 'restarting') return { recheckAtMs: world.nowMs + busyRecheckMs };
-  if (container?.state === 'dead') return { action: removal(uid, container, 'dead') };
-  const context = { world, desired, journal };
+  if (container?.state === 'dead') return { action: removal(desired.uid, container, 'dead') };
   if (desired.finished || desired.powerState === 'Stopped') return rest(context, container);
   if (container === undefined) return create(context);
   if (container.labels[specHashLabel] !== desired.specHash) return recreate(context, container);
@@ -198,9 +205,9 @@ function start(context: Context, container: ObservedContainer): Decision {
   if (end !== undefined) {
     if (outcomeOf(desired, end) !== undefined) return {};
     const dueMs = restartAtMs(end, journal);
-    if (dueMs > world.nowMs) {
-      const message = `The container ended with exit code ${end.exitCode}; it is started again after a wait`;
-      return wait(reasons.crashLoopBackOff, message, Math.min(dueMs, world.nowMs + (dueMs - end.finishedAtMs)));
+    // An end in the future means that the clock was set back: then there is nothing to wait for.
+    if (dueMs > world.nowMs && end.finishedAtMs <= world.nowMs + clockToleranceMs) {
+      return wait(reasons.crashLoopBackOff, 'The container keeps ending and is started again after a wait', dueMs);
     }
   }
   const blocked = cannotStart(context) ?? fitLimits(context, container) ?? coresAreTaken(context);
@@ -238,7 +245,7 @@ function coresAreTaken({ world, desired }: Context): Decision | undefined {
 export function wantedLimits(world: Pick<World, 'cpus'>, desired: DesiredInstance): ContainerLimits {
   const { resources, uid } = desired;
   return {
-    cpuMillis: resources.cpuLimitMillicores,
+    cpuMillis: Math.max(leastCpuMillis, resources.cpuLimitMillicores),
     // The kernel takes 2 to 262,144.
     cpuShares: Math.min(262_144, Math.max(2, Math.round((resources.cpuRequestMillicores * 1024) / 1000))),
     cpuset: world.cpus.cpusets.get(uid) ?? '',

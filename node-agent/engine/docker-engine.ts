@@ -1,0 +1,204 @@
+/** The container engine over Docker's API. The only importer of dockerode. */
+import Docker from 'dockerode';
+import { providerLabel } from '../../api/names.ts';
+import { parseTime } from '../../api/time.ts';
+import { dockerCreateBody, dockerLimits, limitsFromDocker } from './container-spec.ts';
+import { classify, withDeadline } from './docker-call.ts';
+import { watchDockerEvents } from './docker-events.ts';
+import { readPull } from './docker-pull.ts';
+import { engineErrorKind } from './engine.ts';
+import type {
+  ContainerLimits,
+  ContainerSpec,
+  ContainerState,
+  Engine,
+  EngineEventOptions,
+  EngineEventStream,
+  EngineInfo,
+  ImageInfo,
+  ObservedContainer,
+  PullProgress,
+} from './engine.ts';
+
+/** An engine that takes longer for a small thing is as good as away. */
+const callTimeoutMs = 30_000;
+/** A start waits for the disk and for the runtime on a busy laptop. */
+const startTimeoutMs = 120_000;
+/** Containers that are inspected at once while listing. */
+const inspectsAtOnce = 8;
+
+/** `socketPath` of dockerd; nothing is connected before the first call. */
+export function createDockerEngine(socketPath: string): Engine {
+  return new DockerEngine(new Docker({ socketPath }));
+}
+
+class DockerEngine implements Engine {
+  readonly #docker: Docker;
+
+  constructor(docker: Docker) {
+    this.#docker = docker;
+  }
+
+  async info(signal?: AbortSignal): Promise<EngineInfo> {
+    const info = await withDeadline(callTimeoutMs, () => this.#docker.info() as Promise<DockerInfo>, signal);
+    return {
+      name: 'docker',
+      version: info.ServerVersion,
+      storageDriver: info.Driver,
+      dataRoot: info.DockerRootDir,
+      cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
+      runtimes: Object.keys(info.Runtimes ?? {}).sort(),
+      // Others can (overlay2 on xfs with project quotas), but do not say whether they do.
+      diskQuota: info.Driver === 'btrfs',
+      liveRestore: info.LiveRestoreEnabled === true,
+    };
+  }
+
+  async listContainers(providerUid: string | undefined): Promise<ObservedContainer[]> {
+    const filters = { label: [providerUid === undefined ? providerLabel : `${providerLabel}=${providerUid}`] };
+    const listed = await withDeadline(callTimeoutMs, (abortSignal) => this.#docker.listContainers({ all: true, filters, abortSignal }));
+    const ids = listed.map(({ Id }) => Id);
+    const found: ObservedContainer[] = [];
+    const worker = async (): Promise<void> => {
+      for (let id = ids.pop(); id !== undefined; id = ids.pop()) {
+        const container = await this.inspectContainer(id);
+        if (container !== undefined) found.push(container);
+      }
+    };
+    await Promise.all(Array.from({ length: inspectsAtOnce }, worker));
+    return found;
+  }
+
+  async inspectContainer(idOrName: string): Promise<ObservedContainer | undefined> {
+    return unlessMissing(async () => {
+      const container = this.#docker.getContainer(encodeURIComponent(idOrName));
+      return observed(await withDeadline(callTimeoutMs, (abortSignal) => container.inspect({ abortSignal })));
+    });
+  }
+
+  async createContainer(spec: ContainerSpec): Promise<string> {
+    const { name, ...body } = dockerCreateBody(spec);
+    // Without these two members dockerode would put the whole body into the URL as well, where a long environment does not fit.
+    const options = { _query: { name }, _body: body } as unknown as Docker.ContainerCreateOptions;
+    const container = await withDeadline(callTimeoutMs, (abortSignal) => this.#docker.createContainer({ ...options, abortSignal }));
+    return container.id;
+  }
+
+  async startContainer(id: string): Promise<void> {
+    await withDeadline(startTimeoutMs, (abortSignal) => this.#docker.getContainer(id).start({ abortSignal }) as Promise<unknown>);
+  }
+
+  async stopContainer(id: string, graceSeconds: number): Promise<void> {
+    const timeoutMs = callTimeoutMs + graceSeconds * 1000;
+    const options = { t: graceSeconds };
+    await withDeadline(timeoutMs, (abortSignal) => this.#docker.getContainer(id).stop({ ...options, abortSignal }) as Promise<unknown>);
+  }
+
+  async killContainer(id: string): Promise<void> {
+    try {
+      await withDeadline(callTimeoutMs, (abortSignal) => this.#docker.getContainer(id).kill({ abortSignal }) as Promise<unknown>);
+    } catch (error) {
+      // It does not run.
+      if (engineErrorKind(error) !== 'conflict') throw error;
+    }
+  }
+
+  async removeContainer(id: string): Promise<void> {
+    await unlessMissing(() =>
+      withDeadline(
+        startTimeoutMs,
+        (abortSignal) => this.#docker.getContainer(id).remove({ force: true, v: true, abortSignal }) as Promise<unknown>,
+      ),
+    );
+  }
+
+  async updateLimits(id: string, limits: ContainerLimits): Promise<void> {
+    const body = dockerLimits(limits);
+    await withDeadline(callTimeoutMs, (abortSignal) => this.#docker.getContainer(id).update({ ...body, abortSignal }) as Promise<unknown>);
+  }
+
+  async inspectImage(reference: string): Promise<ImageInfo | undefined> {
+    return unlessMissing(async () => {
+      const image = this.#docker.getImage(encodeURIComponent(reference));
+      const info = await withDeadline(callTimeoutMs, (abortSignal) => image.inspect({ abortSignal } as object));
+      return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests };
+    });
+  }
+
+  async pullImage(reference: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
+    try {
+      const stream = await this.#docker.pull(withTag(reference), { abortSignal: signal });
+      await readPull(stream, onProgress, signal);
+    } catch (error) {
+      throw classify(error);
+    }
+  }
+
+  watchEvents(options: EngineEventOptions): EngineEventStream {
+    return watchDockerEvents(this.#docker, options);
+  }
+
+  async diskUsage(id: string): Promise<number | undefined> {
+    return unlessMissing(async () => {
+      const container = this.#docker.getContainer(id);
+      const options = { size: true };
+      const info = await withDeadline(
+        startTimeoutMs,
+        (abortSignal) => container.inspect({ ...options, abortSignal } as object) as Promise<{ SizeRw?: number }>,
+      );
+      return info.SizeRw ?? 0;
+    });
+  }
+}
+
+/** What dockerode's types call `any`. */
+interface DockerInfo {
+  ServerVersion: string;
+  Driver: string;
+  DockerRootDir: string;
+  CgroupVersion?: string;
+  Runtimes?: Record<string, unknown>;
+  LiveRestoreEnabled?: boolean;
+}
+
+async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await call();
+  } catch (error) {
+    if (engineErrorKind(error) === 'notFound') return undefined;
+    throw error;
+  }
+}
+
+/** Without a tag Docker would pull every tag there is. */
+function withTag(reference: string): string {
+  const name = reference.slice(reference.lastIndexOf('/') + 1);
+  return name.includes(':') || name.includes('@') ? reference : `${reference}:latest`;
+}
+
+function observed(info: Docker.ContainerInspectInfo): ObservedContainer {
+  const { State: state } = info;
+  const startedAtMs = engineTime(state.StartedAt);
+  const finishedAtMs = engineTime(state.FinishedAt);
+  return {
+    id: info.Id,
+    name: info.Name.replace(/^\//, ''),
+    labels: info.Config.Labels,
+    image: info.Config.Image,
+    imageId: info.Image,
+    state: state.Status as ContainerState,
+    exitCode: state.ExitCode,
+    oomKilled: state.OOMKilled,
+    error: (state as { Error?: string }).Error ?? '',
+    createdAtMs: engineTime(info.Created) ?? 0,
+    ...(startedAtMs === undefined ? {} : { startedAtMs }),
+    ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
+    limits: limitsFromDocker(info.HostConfig as Parameters<typeof limitsFromDocker>[0]),
+  };
+}
+
+/** Docker writes the year 1 for never. */
+function engineTime(text: string): number | undefined {
+  const ms = parseTime(text);
+  return ms === undefined || ms < 0 ? undefined : ms;
+}

@@ -1,0 +1,214 @@
+/**
+ * The pool's own container engine: a containerd and a dockerd with data, sockets, network namespace and cgroups of their own, beside and
+ * without touching what Docker the machine has. They outlive the agent, as instances must, and are found again by the next one.
+ */
+import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createBackoff } from '../../api/backoff.ts';
+import { UserError } from '../../api/errors.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { createDockerEngine } from './docker-engine.ts';
+import { assertRules, setUpNetwork, tearDownNetwork } from './pool-network.ts';
+import type { NetworkState } from './pool-network.ts';
+import { poolPaths } from './pool-paths.ts';
+import type { PoolPaths } from './pool-paths.ts';
+import { findShims, killLeftovers, poolProcesses, removeCgroups, removeRunFolders, removeStaleFiles } from './pool-processes.ts';
+import type { PoolProcesses } from './pool-processes.ts';
+import { setUpStorage, tearDownStorage } from './pool-storage.ts';
+import type { PoolStorage } from './pool-storage.ts';
+import { succeeds } from './run-command.ts';
+
+export interface PoolEngineOptions {
+  /** `$POTLUCK_HOME`. */
+  home: string;
+  /** Of all images and instances together, when the storage is made; most of what is free when absent. */
+  diskBytes?: number;
+  logger: Logger;
+}
+
+export interface PoolEngine {
+  socketPath: string;
+  /** Leaves the engine and its containers running and stops looking after them. */
+  detach(): Promise<void>;
+  /** Ends every container and the engine, and takes its network and mounts away; images and disks stay. Stop instances first for a clean end. */
+  stop(): Promise<void>;
+  /** Stops, and removes everything that was ever made. */
+  purge(): Promise<void>;
+}
+
+const readyTimeoutMs = 60_000;
+const stopTimeoutMs = 30_000;
+const watchIntervalMs = 1_000;
+/** Rules are asserted and logs rotated every so many looks. */
+const looksBetweenUpkeep = 30;
+const restartBackoff = { baseMs: 200, capMs: 10_000 };
+
+/** Starts the engine or finds it running, and restarts it when it dies. Needs root. */
+export async function startPoolEngine(options: PoolEngineOptions): Promise<PoolEngine> {
+  const { home, logger } = options;
+  const paths = poolPaths(home);
+  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
+  const processes = poolProcesses(paths);
+  const storage = await setUpStorage(paths, options.diskBytes, logger);
+  const network = await setUpNetwork(paths, logger);
+  const daemons = { paths, processes, storage, network, logger };
+  await bringUp(daemons);
+
+  const stopping = new AbortController();
+  const keeper = keepUp(daemons, stopping.signal);
+  const detach = async (): Promise<void> => {
+    stopping.abort();
+    await keeper;
+  };
+  return {
+    socketPath: paths.socket,
+    detach,
+    stop: async () => {
+      await detach();
+      await stopPoolEngine(home, logger);
+    },
+    purge: async () => {
+      await detach();
+      await purgePoolEngine(home, logger);
+    },
+  };
+}
+
+/** Stops the engine of this home, whoever started it; safe to repeat. Not while an agent runs: that would start it again. */
+export async function stopPoolEngine(home: string, logger: Logger): Promise<void> {
+  const paths = poolPaths(home);
+  const { containerd, dockerd } = poolProcesses(paths);
+  await dockerd.stop(stopTimeoutMs, logger);
+  await killLeftovers(paths);
+  await containerd.stop(stopTimeoutMs, logger);
+  await tearDownStorage(paths, logger);
+  await tearDownNetwork(paths, logger);
+  await rm(paths.execRoot, { recursive: true, force: true });
+  await removeCgroups(paths);
+  await removeRunFolders();
+}
+
+/** Stops the engine of this home and removes everything that it ever made there; safe to repeat. */
+export async function purgePoolEngine(home: string, logger: Logger): Promise<void> {
+  await stopPoolEngine(home, logger);
+  const paths = poolPaths(home);
+  await rm(paths.directory, { recursive: true, force: true });
+  for (const name of ['containerd', 'dockerd']) {
+    for (const suffix of ['', '.1', '.2']) await rm(`${paths.log(name)}${suffix}`, { force: true });
+  }
+}
+
+interface Daemons {
+  paths: PoolPaths;
+  processes: PoolProcesses;
+  storage: PoolStorage;
+  network: NetworkState;
+  logger: Logger;
+}
+
+/** Starts what does not run, and waits until the engine answers. */
+async function bringUp(daemons: Daemons): Promise<void> {
+  const { paths, processes, logger } = daemons;
+  if (!(await processes.containerd.isRunning())) {
+    // After a reboot it would take the containers of the last boot for running ones.
+    if ((await findShims(paths)).length === 0) await rm(paths.execRoot, { recursive: true, force: true });
+    await mkdir(paths.execRoot, { recursive: true, mode: 0o700 });
+    await writeFile(paths.config('containerd.toml'), containerdConfig(paths), { mode: 0o600 });
+    await processes.containerd.ensureRunning();
+  }
+  if (!(await processes.dockerd.isRunning())) {
+    await removeStaleFiles(paths);
+    await writeFile(paths.config('daemon.json'), await dockerdConfig(daemons), { mode: 0o600 });
+    await processes.dockerd.ensureRunning();
+    logger.info("the pool's container engine is starting", { storageDriver: daemons.storage.storageDriver });
+  }
+  await whenReady(daemons);
+  // dockerd gives it to the group `docker` where there is one.
+  await chmod(paths.socket, 0o600);
+}
+
+async function whenReady({ paths, processes }: Daemons): Promise<void> {
+  const engine = createDockerEngine(paths.socket);
+  const deadline = performance.now() + readyTimeoutMs;
+  for (;;) {
+    try {
+      await engine.info();
+      return;
+    } catch (error) {
+      const isUp = await processes.dockerd.isRunning();
+      if (isUp && performance.now() < deadline) {
+        await delay(50);
+        continue;
+      }
+      const lines = await processes.dockerd.lastLines();
+      const what = `the pool's dockerd ${isUp ? 'does not answer' : 'ended'}${lines.length === 0 ? '' : ` (${lines.join(' | ')})`}`;
+      throw new UserError('ENGINE_UNREACHABLE', what, `Look at ${paths.log('dockerd')}.`, { cause: error });
+    }
+  }
+}
+
+/** Restarts what died, until the signal aborts. */
+async function keepUp(daemons: Daemons, signal: AbortSignal): Promise<void> {
+  const { processes, paths, network, logger } = daemons;
+  const backoff = createBackoff(restartBackoff, Math.random);
+  let waitMs = watchIntervalMs;
+  for (let look = 1; await wait(waitMs, signal); look += 1) {
+    waitMs = watchIntervalMs;
+    try {
+      if (!(await processes.containerd.isRunning()) || !(await processes.dockerd.isRunning())) {
+        logger.warn("the pool's container engine died and is started again");
+        await bringUp(daemons);
+      }
+      backoff.reset();
+      if (look % looksBetweenUpkeep !== 0) continue;
+      await assertRules(paths, network);
+      await Promise.all([processes.containerd.rotateLog(), processes.dockerd.rotateLog()]);
+    } catch (error) {
+      logger.warn("the pool's container engine cannot be kept up", { error });
+      waitMs = watchIntervalMs + backoff.nextMs();
+    }
+  }
+}
+
+async function wait(delayMs: number, signal: AbortSignal): Promise<boolean> {
+  return delay(delayMs, true, { signal }).catch(() => false);
+}
+
+function containerdConfig(paths: PoolPaths): string {
+  return `version = 2
+root = "${paths.config('containerd')}"
+state = "${paths.execRoot}/containerd"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "${paths.containerdSocket}"
+[debug]
+  level = "warn"
+`;
+}
+
+/** In a file of our own: without one dockerd would read the owner's /etc/docker/daemon.json. */
+async function dockerdConfig({ paths, storage, network, logger }: Daemons): Promise<string> {
+  const hasNat = await succeeds('nsenter', [`--net=${paths.namespace}`, 'iptables', '-w', '-t', 'nat', '-n', '-L']);
+  if (!hasNat) logger.warn('instances have no network: iptables does not work on this machine');
+  const config = {
+    hosts: [`unix://${paths.socket}`],
+    'data-root': storage.dataRoot,
+    'exec-root': paths.execRoot,
+    pidfile: paths.config('dockerd.pid'),
+    containerd: paths.containerdSocket,
+    'storage-driver': storage.storageDriver,
+    'cgroup-parent': `/${paths.cgroup}`,
+    // The same on every machine, whoever manages its cgroups.
+    'exec-opts': ['native.cgroupdriver=cgroupfs'],
+    bip: network.subnets.bridge,
+    iptables: hasNat,
+    'ip-masq': hasNat,
+    icc: false,
+    'userland-proxy': false,
+    'live-restore': true,
+    'no-new-privileges': true,
+    'log-driver': 'local',
+    'log-level': 'warn',
+  };
+  return `${JSON.stringify(config, undefined, 2)}\n`;
+}
