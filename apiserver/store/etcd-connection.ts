@@ -79,6 +79,7 @@ type Methods = {
 
 type ServiceClient = Awaited<ReturnType<Endpoint['connect']>>['client'];
 interface Handle {
+  endpoint: Endpoint;
   client: ServiceClient;
   methods: Methods;
   metadata: Metadata;
@@ -119,7 +120,12 @@ class Endpoint extends Etcd3 {
     const known = this.#handles.get(service);
     if (known !== undefined) return known;
     // etcd3 makes the methods at run time from its .proto files, so the types above are ours.
-    const made = this.connect(service).then(({ client, metadata }) => ({ client, metadata, methods: client as unknown as Methods }));
+    const made = this.connect(service).then(({ client, metadata }) => ({
+      endpoint: this,
+      client,
+      metadata,
+      methods: client as unknown as Methods,
+    }));
     this.#handles.set(service, made);
     return made;
   }
@@ -163,15 +169,12 @@ export class EtcdConnection {
 
   /** A stream that etcd ends by itself when its member loses the leader (it would fall silent otherwise). */
   async openWatch(): Promise<WatchStream> {
-    const { methods, metadata } = await this.#ready('Watch', Date.now() + this.#requestTimeoutMs);
+    const { endpoint, methods, metadata } = await this.#ready('Watch', Date.now() + this.#requestTimeoutMs);
     const withLeader = metadata.clone();
     withLeader.set('hasleader', 'true');
-    return methods.watch(withLeader);
-  }
-
-  /** Lets the next calls go to another endpoint first. */
-  avoidCurrentEndpoint(): void {
-    this.#preferred = (this.#preferred + 1) % this.#endpoints.length;
+    const stream = methods.watch(withLeader);
+    stream.on('error', () => this.#passOver(endpoint));
+    return stream;
   }
 
   close(): void {
@@ -180,7 +183,7 @@ export class EtcdConnection {
   }
 
   async #send<M extends Method>(method: M, request: Calls[M]['request'], deadline: number): Promise<Calls[M]['response']> {
-    const { methods, metadata } = await this.#ready(services[method], deadline);
+    const { endpoint, methods, metadata } = await this.#ready(services[method], deadline);
     return new Promise((resolve, reject) => {
       methods[method](request, metadata, { deadline }, (error, response) => {
         if (error === null) {
@@ -188,10 +191,15 @@ export class EtcdConnection {
           return;
         }
         const code = error.code ?? grpcStatus.unavailable;
-        if (code === grpcStatus.unavailable || code === grpcStatus.deadlineExceeded) this.avoidCurrentEndpoint();
+        if (code === grpcStatus.unavailable || code === grpcStatus.deadlineExceeded) this.#passOver(endpoint);
         reject(new EtcdCallError(`etcd at ${this.#addresses}: ${error.message}`, code, true));
       });
     });
+  }
+
+  /** Lets the next calls go to another endpoint first: one that is connected may still be without a leader, or silent. */
+  #passOver(endpoint: Endpoint): void {
+    this.#preferred = (this.#endpoints.indexOf(endpoint) + 1) % this.#endpoints.length;
   }
 
   /** An endpoint with a live connection, so that what is sent next certainly was not sent when this fails. */
@@ -216,7 +224,7 @@ export class EtcdConnection {
     const reason = await new Promise<string>((resolve) => {
       const deadline = Date.now() + reasonTimeoutMs;
       handle.methods.range({ key: Buffer.of(0), count_only: true }, handle.metadata, { deadline }, (error) => {
-        resolve(error?.code === grpcStatus.unavailable ? `: ${error.message.trim()}` : '');
+        resolve(error?.code === grpcStatus.unavailable ? `: ${error.message.replace(/\.? Resolution note:.*$/s, '')}` : '');
       });
     });
     return `etcd at ${this.#addresses} cannot be reached${reason}`;

@@ -39,7 +39,6 @@ export class EtcdWatch implements StoreWatch {
       const startedAt = performance.now();
       await this.#follow();
       failures = performance.now() - startedAt > longestBackoffMs ? 0 : failures + 1;
-      this.#connection.avoidCurrentEndpoint();
       const ceilingMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** failures);
       await delay(Math.random() * ceilingMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
     }

@@ -20,7 +20,8 @@ describe('the etcd store', function () {
   it('with several endpoints goes on through one that is left, calls and watches alike', async () => {
     const etcd = await startEtcd({ unsafeNoFsync: true });
     const proxies = await Promise.all([startTcpProxy(etcd.endpoint), startTcpProxy(etcd.endpoint)]);
-    const store = createEtcdStore({ endpoints: ['http://127.0.0.1:1', ...proxies.map(({ endpoint }) => endpoint)] });
+    const endpoints = ['http://127.0.0.1:1', ...proxies.map(({ endpoint }) => endpoint)];
+    const store = createEtcdStore({ endpoints, requestTimeoutMs: 1_000 });
     try {
       const watch = follow(store, '/', 0);
       await watch.reach((await store.create('/0', value)).revision);
@@ -35,6 +36,12 @@ describe('the etcd store', function () {
         proxy.restore();
       }
       await watch.close();
+      // Connected, but without an answer: the next call goes elsewhere.
+      for (const proxy of proxies) {
+        proxy.swallowAnswers();
+        await eventually(() => store.get('/0'), { timeoutMs: 1_500, what: 'an answer by the other endpoint' });
+        proxy.restore();
+      }
     } finally {
       await store.close();
       await Promise.all(proxies.map((proxy) => proxy.close()));

@@ -110,6 +110,20 @@ export function describeStoreFaults(name: string, makeStore: (endpoint: string, 
       await watch.close();
     });
 
+    it('rule 5: a watch that was cut off goes on from what it delivered last, though all before was compacted', async () => {
+      const watch = follow(store, '/', 0);
+      const first = await direct.create('/a', value);
+      await watch.reach(first.revision);
+      proxy.cut();
+      await direct.compact(first.revision);
+      const second = await direct.create('/b', value);
+      proxy.restore();
+      await watch.reach(second.revision);
+      await watch.close();
+      assert.deepEqual(watch.revisions, [first.revision, second.revision]);
+      assert.deepEqual(watch.ends, []);
+    });
+
     it('rule 5: a watch whose connection falls silent is resumed within 15 s and misses nothing', async () => {
       const watch = follow(store, '/', 0);
       await direct.create('/0', value);
