@@ -74,7 +74,7 @@ const serviceAccountStrategy: ResourceStrategy = {
   unconditionalUpdate: true,
   createOnUpdate: false,
   marksGracePeriod: false,
-  nameForm: 'subdomain',
+  nameRule: 'dns-subdomain',
 };
 
 const eventShape = { resource: 'events', kind: 'Event', namespaced: true, shortNames: ['ev'], prefix: prefixOf('events') };

@@ -23,7 +23,8 @@ import type { WatchCacheLimits } from './watch-cache.ts';
 export interface CatalogueOptions {
   store: Store;
   logger: Logger;
-  nowMs(): number;
+  /** Milliseconds since the epoch. */
+  nowMs: () => number;
   /** How often watches that take bookmarks get one. Default one minute. */
   bookmarkIntervalMs?: number;
   /** What is kept of each resource's past, for watches that resume. */

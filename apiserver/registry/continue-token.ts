@@ -27,10 +27,14 @@ export function decodeContinue(text: string): ContinueToken {
   } catch (error) {
     throw refused(`continue key is not valid: ${error instanceof Error ? error.message : String(error)}`);
   }
-  if (!isObject(decoded)) throw refused('continue key is not valid');
-  const { v: version, rv: revision, start } = decoded;
-  if (version !== tokenVersion)
+  return checkToken(decoded);
+}
+
+function checkToken(decoded: unknown): ContinueToken {
+  const { v: version, rv: revision, start } = isObject(decoded) ? decoded : {};
+  if (version !== tokenVersion) {
     throw refused(`continue key is not valid: server does not recognize this encoded version ${JSON.stringify(version)}`);
+  }
   if (typeof revision !== 'number' || !Number.isSafeInteger(revision) || revision === 0 || revision < -1) {
     throw refused('continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)');
   }

@@ -13,6 +13,16 @@ const generateAttempts = 8;
 /** A generated name is the base cut to this length, and five characters. */
 const maxGeneratedBase = 58;
 
+/** Of the metadata: what a client cannot set. */
+const systemFields = [
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'selfLink',
+  'managedFields',
+  'resourceVersion',
+  'generation',
+] as const;
+
 export async function createObject(
   context: ResourceContext,
   namespace: string | undefined,
@@ -47,10 +57,10 @@ async function createOnce(context: ResourceContext, object: JsonObject, options:
   const { definition, stored, view, store } = context;
   const name = metaText(object, 'name') ?? '';
   const namespace = metaText(object, 'namespace');
+  if (namespace !== undefined) await context.namespaces.admitCreation(definition, name, namespace);
   prepare(context, object);
   const metadataErrors = checkNewMetadata(context, object, options);
   checkObject({ definition, strategy: stored.strategy, object, old: undefined, metadataErrors, subresource: undefined });
-  if (namespace !== undefined) await context.namespaces.admitCreation(definition, name, namespace);
   const storeKey = storeKeyOf(context, { name, ...(namespace === undefined ? {} : { namespace }) });
   const storedForm = view.toStored(object);
   const value = encodeBounded(storedForm);
@@ -71,10 +81,7 @@ function prepare(context: ResourceContext, object: JsonObject): void {
   const { definition, stored } = context;
   const { strategy } = stored;
   const metadata = metadataOf(object);
-  for (const field of ['deletionTimestamp', 'deletionGracePeriodSeconds', 'selfLink', 'managedFields', 'resourceVersion', 'generation']) {
-    // eslint-disable-next-line @typescript-eslint/no-dynamic-delete -- the fields are listed above
-    delete metadata[field];
-  }
+  for (const field of systemFields) Reflect.deleteProperty(metadata, field);
   metadata['uid'] = context.newUid();
   metadata['creationTimestamp'] = timestamp(context.nowMs());
   if (strategy.countsGenerations) metadata['generation'] = 1;

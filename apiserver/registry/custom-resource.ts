@@ -13,7 +13,7 @@ export const customResourceStrategy: ResourceStrategy = {
   unconditionalUpdate: false,
   createOnUpdate: false,
   marksGracePeriod: true,
-  nameForm: 'subdomain',
+  nameRule: 'dns-subdomain',
 };
 
 const anything: JsonSchema = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };

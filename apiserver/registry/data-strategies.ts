@@ -13,7 +13,7 @@ const builtinDefaults = {
   unconditionalUpdate: true,
   createOnUpdate: false,
   marksGracePeriod: false,
-  nameForm: 'subdomain',
+  nameRule: 'dns-subdomain',
 } as const;
 
 export const secretStrategy: ResourceStrategy = {

@@ -1,6 +1,6 @@
 /** From the decoded body of a request to an object of the resource that it is for. */
 import { apiVersionOf } from '../../api/resource-type.ts';
-import { cloneJson, isObject, objectAt, type JsonObject } from './json-value.ts';
+import { cloneJson, isObject, objectAt, without, type JsonObject } from './json-value.ts';
 import type { ResourceDefinition, WriteOptions } from './resource.ts';
 import { badRequest, StatusError } from './status-error.ts';
 
@@ -12,27 +12,42 @@ const quotedLength = 30;
  * kind is left for validation, as Kubernetes does. Throws 400.
  */
 export function decodeObject(definition: ResourceDefinition, body: unknown): JsonObject {
-  const { kind, custom } = definition;
   if (!isObject(body)) throw unrecognized(definition, body, `json: cannot unmarshal ${nameOfType(body)} into an object`);
-  const apiVersion = apiVersionOf(definition);
-  const given = { kind: body['kind'], apiVersion: body['apiVersion'] };
-  if (custom || given.kind !== undefined || given.apiVersion !== undefined) {
-    if (!isFilled(given.kind)) throw unrecognized(definition, body, `Object 'Kind' is missing in '${JSON.stringify(body)}'`);
-    if (!isFilled(given.apiVersion)) throw unrecognized(definition, body, `Object 'apiVersion' is missing in '${JSON.stringify(body)}'`);
-  }
-  if (given.apiVersion !== undefined && given.apiVersion !== apiVersion) {
-    throw badRequest(`the API version in the data (${given.apiVersion as string}) does not match the expected API version (${apiVersion})`);
-  }
-  if (!custom && given.kind !== undefined && given.kind !== kind) {
-    throw badRequest(
-      `${String(given.kind)} in version ${JSON.stringify(definition.version)} cannot be handled as a ${kind}: it is of another kind`,
-    );
-  }
-  const { apiVersion: _apiVersion, kind: _kind, metadata, ...rest } = cloneJson(body);
+  checkType(definition, body);
+  const { metadata } = body;
   if (metadata !== undefined && metadata !== null && !isObject(metadata)) {
     throw unrecognized(definition, body, `json: cannot unmarshal ${nameOfType(metadata)} into the field metadata`);
   }
-  return { apiVersion, kind: given.kind ?? kind, metadata: metadata ?? {}, ...rest };
+  const kind = body['kind'] ?? definition.kind;
+  const rest = without(body, 'apiVersion', 'kind', 'metadata');
+  return cloneJson({ apiVersion: apiVersionOf(definition), kind, metadata: withoutEmptyFields(metadata ?? {}), ...rest });
+}
+
+/** Of metadata an empty field is the same as none, and is not kept. */
+function withoutEmptyFields(metadata: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(metadata).filter(([, value]) => !isEmpty(value)));
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === '') return true;
+  if (Array.isArray(value)) return value.length === 0;
+  return isObject(value) && Object.keys(value).length === 0;
+}
+
+function checkType(definition: ResourceDefinition, body: JsonObject): void {
+  const { kind, version, custom } = definition;
+  const { kind: givenKind, apiVersion: givenVersion } = body;
+  const expected = apiVersionOf(definition);
+  if (custom || givenKind !== undefined || givenVersion !== undefined) {
+    if (!isFilled(givenKind)) throw unrecognized(definition, body, `Object 'Kind' is missing in '${JSON.stringify(body)}'`);
+    if (!isFilled(givenVersion)) throw unrecognized(definition, body, `Object 'apiVersion' is missing in '${JSON.stringify(body)}'`);
+  }
+  if (isFilled(givenVersion) && givenVersion !== expected) {
+    throw badRequest(`the API version in the data (${givenVersion}) does not match the expected API version (${expected})`);
+  }
+  if (!custom && isFilled(givenKind) && givenKind !== kind) {
+    throw badRequest(`${givenKind} in version ${JSON.stringify(version)} cannot be handled as a ${kind}: it is of another kind`);
+  }
 }
 
 export function metadataOf(object: JsonObject): JsonObject {

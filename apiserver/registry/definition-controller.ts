@@ -33,12 +33,12 @@ export function ownWrite(): WriteOptions {
 export interface DefinitionControllerOptions {
   store: Store;
   logger: Logger;
-  nowMs(): number;
+  nowMs: () => number;
   /** The definitions as objects of the API. */
   definitions: ResourceOperations;
   definitionCache: WatchCache;
   /** Any served version of a definition's objects. */
-  operationsOf(definition: CustomResourceDefinition): ResourceOperations | undefined;
+  operationsOf: (definition: CustomResourceDefinition) => ResourceOperations | undefined;
 }
 
 export class DefinitionController {

@@ -10,7 +10,7 @@ export const definitionStrategy: ResourceStrategy = {
   unconditionalUpdate: false,
   createOnUpdate: false,
   marksGracePeriod: false,
-  nameForm: 'subdomain',
+  nameRule: 'dns-subdomain',
   decode: fillNames,
   prepareForCreate(definition) {
     const storedVersions = storageVersions(definition);

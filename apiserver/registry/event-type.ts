@@ -35,7 +35,7 @@ export const eventStrategy: ResourceStrategy = {
   unconditionalUpdate: true,
   createOnUpdate: true,
   marksGracePeriod: false,
-  nameForm: 'subdomain',
+  nameRule: 'dns-subdomain',
   // kube-apiserver's --event-ttl.
   timeToLiveSeconds: 3600,
   validate(event) {
@@ -77,13 +77,13 @@ export const eventColumns: readonly PrinterColumn[] = [
     (event) => event['reason'] ?? '',
   ),
   column('Object', 'The object that this event is about.', 0, (event) => {
-    const { kind = '', name = '' } = regarding(event);
-    return `${String(kind).toLowerCase()}/${String(name)}`;
+    const { kind, name } = regarding(event);
+    return `${textOf(kind).toLowerCase()}/${textOf(name)}`;
   }),
   column('Subobject', 'The part of the object that this event is about.', 1, (event) => regarding(event)['fieldPath'] ?? ''),
   column('Source', 'The component reporting this event. Should be a short machine understandable string.', 1, source),
   column('Message', 'A human-readable description of the status of this operation.', 0, (event) =>
-    String(event['message'] ?? event['note'] ?? '').trim(),
+    textOf(event['message'] ?? event['note']).trim(),
   ),
   column('First Seen', 'The time at which the event was first recorded. (Time of server receipt is in TypeMeta.)', 1, firstSeen),
   column('Count', 'The number of times this event has occurred.', 1, occurrences),
@@ -100,6 +100,10 @@ export const eventColumns: readonly PrinterColumn[] = [
 function column(name: string, description: string, priority: number, value: (event: JsonObject, nowMs: number) => unknown): PrinterColumn {
   const read = (object: KubernetesObject, nowMs: number): unknown => value(object as unknown as JsonObject, nowMs);
   return { name, type: 'string', format: '', description, priority, value: read };
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }
 
 function regarding(event: JsonObject): JsonObject {

@@ -41,6 +41,13 @@ export function setKey(object: JsonObject, key: string, value: unknown): void {
   else object[key] = value;
 }
 
+/** A shallow copy without some keys. */
+export function without(object: JsonObject, ...keys: readonly string[]): JsonObject {
+  const rest = { ...object };
+  for (const key of keys) Reflect.deleteProperty(rest, key);
+  return rest;
+}
+
 /** The value at a path of keys, or undefined when something on the way is no object. */
 export function valueAt(value: unknown, path: readonly string[]): unknown {
   let current = value;

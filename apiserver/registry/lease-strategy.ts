@@ -9,7 +9,7 @@ export const leaseStrategy: ResourceStrategy = {
   unconditionalUpdate: false,
   createOnUpdate: true,
   marksGracePeriod: false,
-  nameForm: 'subdomain',
+  nameRule: 'dns-subdomain',
   validate(lease) {
     const { leaseDurationSeconds, leaseTransitions } = objectAt(lease, 'spec') ?? {};
     const errors: FieldError[] = [];

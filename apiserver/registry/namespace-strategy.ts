@@ -17,7 +17,7 @@ export const namespaceStrategy: ResourceStrategy = {
   unconditionalUpdate: true,
   createOnUpdate: false,
   marksGracePeriod: false,
-  nameForm: 'label',
+  nameRule: 'dns-label',
   protectedNames: new Set(initialNamespaces),
   prepareForCreate(namespace) {
     namespace['spec'] = { finalizers: [...new Set([...specFinalizers(namespace), contentFinalizer])] };

@@ -18,11 +18,11 @@ export interface ResourceContext {
   store: Store;
   feed: CacheFeed;
   namespaces: NamespaceGate;
-  nowMs(): number;
+  nowMs: () => number;
   /** A new random UUID. */
-  newUid(): string;
+  newUid: () => string;
   /** Five characters for generated names. */
-  newSuffix(): string;
+  newSuffix: () => string;
 }
 
 /** A client may try again after this many seconds. */

@@ -1,4 +1,5 @@
 /** What differs between resources in what a write means; the rest is the same for all and stands in the `*-object.ts` files. */
+import type { NameRule } from '../admission/object-meta.ts';
 import type { StructuralSchema } from '../admission/structural-schema.ts';
 import type { JsonObject } from './json-value.ts';
 import type { Subresource } from './resource.ts';
@@ -14,8 +15,8 @@ export interface ResourceStrategy {
   createOnUpdate: boolean;
   /** A deletion that waits counts as a change and carries a grace period of 0 (custom resources). */
   marksGracePeriod: boolean;
-  /** Of names: most allow dots, namespaces' become parts of hostnames. */
-  nameForm: 'subdomain' | 'label';
+  /** Of names: most allow dots, namespaces' become parts of host names. */
+  nameRule: NameRule;
   /** Seconds after which a write's object vanishes by itself. */
   timeToLiveSeconds?: number;
   /** Names that cannot be deleted. */

@@ -4,18 +4,22 @@
  */
 import type { KubernetesObject } from '../../api/object.ts';
 import type { Entry } from '../store/store.ts';
-import { isObject, type JsonObject } from './json-value.ts';
+import { isObject, without, type JsonObject } from './json-value.ts';
 import type { StoredObject } from './resource.ts';
 
 const metadataKey = Buffer.from('"metadata":{');
 const header = Buffer.from('{"apiVersion":"');
 const quote = 0x22;
 
-/** The bytes to store. `apiVersion`, `kind` and `metadata` go first, which is where the splicing looks for them. */
+/**
+ * The bytes to store. `apiVersion`, `kind` and `metadata` go first, which is where the splicing looks for them; a key that is a number would
+ * come before them if all went through one `JSON.stringify`.
+ */
 export function encodeForStore(object: JsonObject): Buffer {
   const { apiVersion, kind, metadata, ...rest } = object;
-  const { resourceVersion: _resourceVersion, ...stored } = metadata as JsonObject;
-  return Buffer.from(JSON.stringify({ apiVersion, kind, metadata: stored, ...rest }));
+  const head = JSON.stringify({ apiVersion, kind, metadata: without(metadata as JsonObject, 'resourceVersion') });
+  const tail = JSON.stringify(rest);
+  return Buffer.from(tail === '{}' ? head : `${head.slice(0, -1)},${tail.slice(1)}`);
 }
 
 /** One revision of one object, with its bytes for readers; the object is parsed when first asked for. */

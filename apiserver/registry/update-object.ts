@@ -4,7 +4,7 @@ import type { WriteResult as StoreResult } from '../store/store.ts';
 import { checkObject } from './check-object.ts';
 import { createObject } from './create-object.ts';
 import { decodeObject, dropUnknownFields, metadataOf, metaText } from './decode-object.ts';
-import { cloneJson, equalJson, type JsonObject } from './json-value.ts';
+import { cloneJson, equalJson, without, type JsonObject } from './json-value.ts';
 import { checkChangedMetadata } from './object-metadata.ts';
 import {
   encodeBounded,
@@ -44,7 +44,7 @@ export async function updateObject(
   } catch (error) {
     const absent = error instanceof StatusError && error.status.reason === 'NotFound';
     if (!absent || !stored.strategy.createOnUpdate || subresource !== undefined) throw error;
-    const { resourceVersion: _resourceVersion, ...metadata } = metadataOf(object);
+    const metadata = without(metadataOf(object), 'resourceVersion');
     return { stored: await createObject(context, key.namespace, { ...object, metadata }, options), created: true };
   }
 }
@@ -84,7 +84,7 @@ export function nextState(context: ResourceContext, object: JsonObject, transiti
   keepSystemFields(metadataOf(next), metadataOf(shown));
   stored.strategy.prepareForUpdate?.(next, shown, subresource);
   countGeneration(context, next, shown);
-  const metadataErrors = checkChangedMetadata(context, next, shown, options);
+  const metadataErrors = checkChangedMetadata(next, shown, options);
   checkObject({ definition, strategy: stored.strategy, object: next, old: shown, metadataErrors, subresource });
   return next;
 }
@@ -129,14 +129,14 @@ function revisionRequired(context: ResourceContext, name: string): StatusError {
 function keepOtherHalf(context: ResourceContext, object: JsonObject, shown: JsonObject, subresource: Subresource | undefined): JsonObject {
   const { definition } = context;
   if (subresource === 'status') {
-    const { status: _status, ...rest } = cloneJson(shown);
+    const rest = without(cloneJson(shown), 'status');
     return { ...rest, ...(object['status'] === undefined ? {} : { status: object['status'] }) };
   }
   if (subresource === 'finalize') {
     return { ...cloneJson(shown), ...(object['spec'] === undefined ? {} : { spec: object['spec'] }) };
   }
   if (!definition.statusSubresource) return object;
-  const { status: _status, ...rest } = object;
+  const rest = without(object, 'status');
   return { ...rest, ...(shown['status'] === undefined ? {} : { status: cloneJson(shown['status']) }) };
 }
 
@@ -156,8 +156,7 @@ function countGeneration(context: ResourceContext, next: JsonObject, shown: Json
   const { definition, stored } = context;
   if (!stored.strategy.countsGenerations) return;
   const desired = (object: JsonObject): JsonObject => {
-    const { metadata: _metadata, status, ...rest } = object;
-    return definition.statusSubresource ? rest : { ...rest, status };
+    return definition.statusSubresource ? without(object, 'metadata', 'status') : without(object, 'metadata');
   };
   if (equalJson(desired(next), desired(shown))) return;
   const metadata = metadataOf(next);

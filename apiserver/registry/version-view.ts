@@ -67,7 +67,7 @@ export class VersionView {
 function declaresDefault(schema: JsonSchema): boolean {
   if (schema.default !== undefined) return true;
   const { additionalProperties, items, properties } = schema;
-  if (isObject(additionalProperties) && declaresDefault(additionalProperties as JsonSchema)) return true;
+  if (isObject(additionalProperties) && declaresDefault(additionalProperties)) return true;
   if (items !== undefined && declaresDefault(items)) return true;
   return Object.values(properties ?? {}).some(declaresDefault);
 }
