@@ -38,6 +38,8 @@ export interface InformerLogger {
 const failedWatchesBeforeList = 3;
 /** A watch that the server ends sooner is an error: else a server that ends them at once would be asked without a pause. */
 const shortestWatchMs = 1_000;
+/** A watch that held so long, even in silence, shows that the server serves. */
+const steadyWatchMs = 10_000;
 const listTimeoutMs = 60_000;
 /** A failure that goes on is logged again after this long. */
 const logIntervalMs = 60_000;
@@ -142,12 +144,16 @@ class KubeInformer<T extends KubernetesObject> implements Informer<T> {
         mustList = false;
         await this.#watch();
       } catch (error) {
-        if (signal.aborted) return;
+        if (this.#isStopped()) return;
         mustList = this.#mustListAfter(error, mustList);
         this.#report(error);
         await pause(this.#backoff.nextMs(), signal);
       }
     }
+  }
+
+  #isStopped(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   /** Decides how to go on after a failure. */
@@ -169,7 +175,7 @@ class KubeInformer<T extends KubernetesObject> implements Informer<T> {
       signal: this.#stopping.signal,
       timeoutMs: listTimeoutMs,
     });
-    if (this.#stopping.signal.aborted) return;
+    if (this.#isStopped()) return;
     this.#listFrom = 'copy';
     this.#failedWatches = 0;
     const changes = this.#store.replaceAll(items);
@@ -200,6 +206,7 @@ class KubeInformer<T extends KubernetesObject> implements Informer<T> {
       });
     } finally {
       clearTimeout(timer);
+      if (performance.now() - startedMs >= steadyWatchMs) this.#onProgress();
     }
     if (heard === 0 && performance.now() - startedMs < shortestWatchMs) throw new Error('the server ended the watch at once');
   }
