@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { UserError } from '../../api/errors.ts';
 import { openChildLog, readLastLines, rotateChildLog, sizeOf } from '../../runtime/child-log.ts';
 import { systemClock } from '../../runtime/clock.ts';
-import type { Logger } from '../../runtime/logger.ts';
+import { silentLogger } from '../../runtime/logger.ts';
 import { findSurvivor, writePidFile } from '../../runtime/pid-file.ts';
 import { endSurvivor } from '../../runtime/survivor.ts';
 import { searchPath } from './run-command.ts';
@@ -62,9 +62,12 @@ export class DetachedProcess {
     }
   }
 
-  async stop(timeoutMs: number, logger: Logger): Promise<void> {
+  /** SIGTERM, then SIGKILL after `timeoutMs`; resolves when it is gone. */
+  async stop(timeoutMs: number): Promise<void> {
     const { name, pidFile } = this.#options;
-    const signal = new AbortController().signal;
+    const { signal } = new AbortController();
+    // Its warning tells of a survivor, which is what this process is meant to be.
+    const logger = silentLogger;
     await endSurvivor({ pidFile, name, stopSignal: 'SIGTERM', stopTimeoutMs: timeoutMs, logger, clock: systemClock, signal });
   }
 

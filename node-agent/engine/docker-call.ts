@@ -33,7 +33,8 @@ export function classify(error: unknown): EngineError {
 
 function kindOf(statusCode: number): EngineErrorKind {
   if (statusCode === 404) return 'notFound';
-  if (statusCode === 409) return 'conflict';
+  // 304: a start of what runs, a stop of what does not.
+  if (statusCode === 409 || statusCode === 304) return 'conflict';
   // 503: dockerd starts or stops.
   if (statusCode === 503) return 'unavailable';
   return statusCode >= 400 && statusCode < 500 ? 'rejected' : 'failed';

@@ -85,22 +85,22 @@ class DockerEngine implements Engine {
   }
 
   async startContainer(id: string): Promise<void> {
-    await withDeadline(startTimeoutMs, (abortSignal) => this.#docker.getContainer(id).start({ abortSignal }) as Promise<unknown>);
+    await unlessSo(() =>
+      withDeadline(startTimeoutMs, (abortSignal) => this.#docker.getContainer(id).start({ abortSignal }) as Promise<unknown>),
+    );
   }
 
   async stopContainer(id: string, graceSeconds: number): Promise<void> {
     const timeoutMs = callTimeoutMs + graceSeconds * 1000;
-    const options = { t: graceSeconds };
-    await withDeadline(timeoutMs, (abortSignal) => this.#docker.getContainer(id).stop({ ...options, abortSignal }) as Promise<unknown>);
+    await unlessSo(() =>
+      withDeadline(timeoutMs, (abortSignal) => this.#docker.getContainer(id).stop({ t: graceSeconds, abortSignal }) as Promise<unknown>),
+    );
   }
 
   async killContainer(id: string): Promise<void> {
-    try {
-      await withDeadline(callTimeoutMs, (abortSignal) => this.#docker.getContainer(id).kill({ abortSignal }) as Promise<unknown>);
-    } catch (error) {
-      // It does not run.
-      if (engineErrorKind(error) !== 'conflict') throw error;
-    }
+    await unlessSo(() =>
+      withDeadline(callTimeoutMs, (abortSignal) => this.#docker.getContainer(id).kill({ abortSignal }) as Promise<unknown>),
+    );
   }
 
   async removeContainer(id: string): Promise<void> {
@@ -167,6 +167,15 @@ async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> 
   } catch (error) {
     if (engineErrorKind(error) === 'notFound') return undefined;
     throw error;
+  }
+}
+
+/** For calls that find the container where they would bring it. */
+async function unlessSo(call: () => Promise<unknown>): Promise<void> {
+  try {
+    await call();
+  } catch (error) {
+    if (engineErrorKind(error) !== 'conflict') throw error;
   }
 }
 

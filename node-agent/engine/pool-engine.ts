@@ -78,9 +78,9 @@ export async function startPoolEngine(options: PoolEngineOptions): Promise<PoolE
 export async function stopPoolEngine(home: string, logger: Logger): Promise<void> {
   const paths = poolPaths(home);
   const { containerd, dockerd } = poolProcesses(paths);
-  await dockerd.stop(stopTimeoutMs, logger);
+  await dockerd.stop(stopTimeoutMs);
   await killLeftovers(paths);
-  await containerd.stop(stopTimeoutMs, logger);
+  await containerd.stop(stopTimeoutMs);
   await tearDownStorage(paths, logger);
   await tearDownNetwork(paths, logger);
   await rm(paths.execRoot, { recursive: true, force: true });
