@@ -98,7 +98,7 @@ class Election implements LeaderElection {
   }
 
   isLeader(): boolean {
-    return this.#renewed !== undefined && this.#sinceMs(this.#renewed) < this.#renewDeadlineMs;
+    return this.leader === this.#options.identity && this.#remainingMs(this.#renewDeadlineMs) > 0;
   }
 
   async stop(): Promise<void> {
@@ -110,7 +110,7 @@ class Election implements LeaderElection {
     const { signal } = this.#stopping;
     const { random = Math.random } = this.#options;
     while (!signal.aborted) {
-      if (await this.#attempt(this.#renewDeadlineMs / 2)) await this.#lead();
+      if (await this.#attempt(this.#renewDeadlineMs / 2, signal)) await this.#lead();
       await waitFor(this.#clock, this.#retryPeriodMs * (1 + 0.2 * random()), signal);
     }
   }
@@ -140,36 +140,45 @@ class Election implements LeaderElection {
   /** Answers why the term ended. */
   async #renewUntilEnd(ended: AbortSignal): Promise<string> {
     for (;;) {
-      await waitFor(this.#clock, Math.min(this.#retryPeriodMs, this.#remainingMs()), ended);
+      await waitFor(this.#clock, Math.min(this.#retryPeriodMs, this.#remainingMs(this.#renewDeadlineMs)), ended);
       if (ended.aborted) return (ended.reason as Error).message;
       if (!this.isLeader()) return 'the lease could not be renewed in time';
-      await this.#attempt(Math.min(this.#renewDeadlineMs / 2, this.#remainingMs()));
+      await this.#attempt(Math.min(this.#renewDeadlineMs / 2, this.#remainingMs(this.#renewDeadlineMs)), ended);
       if (this.leader !== this.#options.identity) return `${this.leader ?? 'nobody'} has the lease`;
     }
   }
 
+  /** Goes on renewing, if that is possible, while the work stops: the lease must not run out before that. */
   async #stopWork(started: Promise<void>, reason: string): Promise<void> {
-    const lostMs = this.#renewed === undefined ? 0 : this.#leaseDurationMs - this.#sinceMs(this.#renewed);
-    // The lease is renewed no more, whatever the reason: by then another may lead.
-    const cancel = this.#clock.setTimer(() => {
-      this.#logger.error('the work of a leader did not stop before its lease ran out');
-      if (this.#options.onOverrun === undefined) process.exit(1);
-      this.#options.onOverrun();
-    }, lostMs);
-    try {
-      await this.#options.onStopped(reason);
-      await started;
-    } catch (error) {
-      this.#logger.error('the work of a leader did not stop cleanly', { error });
-    } finally {
-      cancel();
+    const stopped = new AbortController();
+    const work = Promise.resolve()
+      .then(() => this.#options.onStopped(reason))
+      .then(() => started)
+      .catch((error: unknown) => this.#logger.error('the work of a leader did not stop cleanly', { error }))
+      .finally(() => stopped.abort());
+    while (!stopped.signal.aborted) {
+      const leftMs = this.#remainingMs(this.#leaseDurationMs);
+      if (leftMs <= 0) {
+        this.#onOverrun();
+        break;
+      }
+      await waitFor(this.#clock, Math.min(this.#retryPeriodMs, leftMs), stopped.signal);
+      const isOurs = this.leader === this.#options.identity;
+      if (isOurs) await this.#attempt(Math.min(this.#renewDeadlineMs / 2, this.#remainingMs(this.#leaseDurationMs)), stopped.signal);
     }
+    await work;
+  }
+
+  #onOverrun(): void {
+    this.#logger.error('the work of a leader did not stop before its lease ran out');
+    if (this.#options.onOverrun === undefined) process.exit(1);
+    this.#options.onOverrun();
   }
 
   /** Acquires or renews by compare-and-set. Answers whether we hold the lease now; never rejects. */
-  async #attempt(timeoutMs: number): Promise<boolean> {
-    const { client, lease: key, identity } = this.#options;
-    const options = { timeoutMs: Math.max(1, Math.floor(timeoutMs)), signal: this.#stopping.signal };
+  async #attempt(timeoutMs: number, signal: AbortSignal): Promise<boolean> {
+    const { client, lease: key } = this.#options;
+    const options = { timeoutMs: Math.max(1, Math.floor(timeoutMs)), signal };
     // Before the read: the moment from which our right counts must lie before any candidate can have seen it.
     const sent = this.#now();
     try {
@@ -178,16 +187,13 @@ class Election implements LeaderElection {
         throw error;
       });
       if (stored !== undefined) this.#observe(stored);
-      if (stored !== undefined && !this.#mayTake(stored)) {
-        if (stored.spec.holderIdentity !== identity) this.#renewed = undefined;
-        return false;
-      }
+      if (stored !== undefined && !this.#mayTake(stored)) return false;
       const wanted = this.#claim(stored);
       this.#observe(stored === undefined ? await client.create(leases, wanted, options) : await client.replace(leases, wanted, options));
       this.#renewed = sent;
       return true;
     } catch (error) {
-      const isExpected = isConflict(error) || isAlreadyExists(error) || this.#stopping.signal.aborted;
+      const isExpected = isConflict(error) || isAlreadyExists(error) || signal.aborted;
       if (!isExpected) this.#logger.warn('the lease could not be renewed or taken', { error });
       return false;
     }
@@ -237,8 +243,9 @@ class Election implements LeaderElection {
     }
   }
 
-  #remainingMs(): number {
-    return this.#renewed === undefined ? 0 : Math.max(0, this.#renewDeadlineMs - this.#sinceMs(this.#renewed));
+  /** What is left of a time that began with the last renewal. */
+  #remainingMs(durationMs: number): number {
+    return this.#renewed === undefined ? 0 : Math.max(0, durationMs - this.#sinceMs(this.#renewed));
   }
 
   #now(): Moment {

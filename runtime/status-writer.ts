@@ -10,7 +10,7 @@ export interface UpdateOptions extends RequestOptions {
 }
 
 /** Changes the object that it gets, or answers another; `false` leaves everything as it is. */
-export type Mutation<T> = (object: T) => T | false | undefined | void;
+export type Mutation<T> = ((object: T) => void) | ((object: T) => T | false);
 
 /** Attempts in all; a conflict after that is thrown. */
 const attempts = 5;
@@ -59,9 +59,9 @@ async function compareAndSet<T extends KubernetesObject>(access: Access<T>, muta
   let current = from === undefined ? await access.read() : (from as T);
   for (let attempt = 1; ; attempt += 1) {
     const draft = structuredClone(current);
-    const answer = mutate(draft);
+    const answer: unknown = mutate(draft);
     if (answer === false) return current;
-    const wanted = answer ?? draft;
+    const wanted = isObject<T>(answer) ? answer : draft;
     if (isDeepStrictEqual(asWritten(wanted), asWritten(current))) return current;
     if (wanted.metadata.resourceVersion === undefined) throw new TypeError(`${wanted.kind} has no resourceVersion to compare with`);
     try {
@@ -71,6 +71,10 @@ async function compareAndSet<T extends KubernetesObject>(access: Access<T>, muta
     }
     current = await access.read();
   }
+}
+
+function isObject<T extends KubernetesObject>(answer: unknown): answer is T {
+  return typeof answer === 'object' && answer !== null && 'metadata' in answer;
 }
 
 /** A field that is undefined is not written at all. */
