@@ -49,14 +49,13 @@ export function providerRow({ metadata, spec, status }: Provider): ProviderRow {
 }
 
 export function instanceRow({ metadata, status }: Instance): InstanceRow {
-  const ready = status?.conditions?.find((condition) => condition.type === conditionTypes.ready);
   return {
     namespace: metadata.namespace ?? '',
     name: metadata.name ?? '',
     phase: status?.phase ?? 'Pending',
     provider: status?.assignment?.providerName ?? '',
     hostname: status?.hostname ?? '',
-    message: ready?.status === 'True' ? '' : (ready?.message ?? ''),
+    message: whyNotReady(status),
   };
 }
 
@@ -68,4 +67,9 @@ export function formatProviders(rows: readonly ProviderRow[]): string {
 export function formatInstances(rows: readonly InstanceRow[]): string {
   const cells = rows.map((row) => [row.namespace, row.name, row.phase, row.provider, row.hostname, row.message]);
   return formatTable(['NAMESPACE', 'INSTANCE', 'PHASE', 'PROVIDER', 'HOSTNAME', 'MESSAGE'], cells);
+}
+
+function whyNotReady(status: Instance['status']): string {
+  const ready = status?.conditions?.find((condition) => condition.type === conditionTypes.ready);
+  return ready?.status === 'True' ? '' : (ready?.message ?? '');
 }

@@ -21,8 +21,8 @@ export async function findRunningUp(paths: PoolPaths): Promise<number | undefine
   return survivor.kind === 'ours' ? survivor.pid : undefined;
 }
 
-/** Throws `ALREADY_RUNNING` when another process holds it. */
-export async function lockPool(paths: PoolPaths): Promise<Lock> {
+/** Throws `ALREADY_RUNNING` when another process holds it. `potluck up` is found by others through its pid file. */
+export async function lockPool(paths: PoolPaths, options: { writesPidFile: boolean }): Promise<Lock> {
   const server = createServer();
   // In Linux's abstract namespace: no file that could be left behind.
   const name = `\0potluck-${createHash('sha256').update(paths.home).digest('hex')}`;
@@ -35,8 +35,13 @@ export async function lockPool(paths: PoolPaths): Promise<Lock> {
     throw (error as Error).message === 'held' ? await alreadyRunning(paths) : error;
   });
   server.unref();
-  await writePidFile(pidFileOf(paths), process.pid, await ownCommandLine());
-  return { release: () => release(server, paths) };
+  if (options.writesPidFile) await writePidFile(pidFileOf(paths), process.pid, await ownCommandLine());
+  return {
+    release: async () => {
+      if (options.writesPidFile) await removePidFile(pidFileOf(paths));
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
 }
 
 async function alreadyRunning(paths: PoolPaths): Promise<UserError> {
@@ -47,11 +52,6 @@ async function alreadyRunning(paths: PoolPaths): Promise<UserError> {
     `${who} runs already with ${paths.home}`,
     'Use it, stop it with potluck down, or choose another --home',
   );
-}
-
-async function release(server: Server, paths: PoolPaths): Promise<void> {
-  await removePidFile(pidFileOf(paths));
-  await new Promise((resolve) => server.close(resolve));
 }
 
 async function ownCommandLine(): Promise<string[]> {

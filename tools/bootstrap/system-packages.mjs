@@ -20,12 +20,14 @@ import { denyServiceStarts } from './service-policy.mjs';
 /** @type {readonly Need[]} */
 export const needs = [
   { program: 'etcd', package: 'etcd-server', for: 'start', services: ['etcd.service'] },
-  { program: 'dockerd', package: 'docker.io', for: 'start', services: ['docker.service', 'docker.socket', 'containerd.service'] },
+  { program: 'dockerd', package: 'docker.io', for: 'start', services: ['docker.service', 'docker.socket'] },
+  { program: 'containerd', package: 'containerd', for: 'start', services: ['containerd.service'] },
   { program: 'nft', package: 'nftables', for: 'start' },
   { program: 'iptables', package: 'iptables', for: 'start' },
   { program: 'ip', package: 'iproute2', for: 'start' },
   { program: 'mkfs.btrfs', package: 'btrfs-progs', for: 'start' },
   { program: 'mount', package: 'mount', for: 'start' },
+  { program: 'nsenter', package: 'util-linux', for: 'start' },
   { program: 'debootstrap', package: 'debootstrap', for: 'start' },
   { program: 'gpgv', package: 'gpgv', for: 'start' },
   { program: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring', for: 'start' },

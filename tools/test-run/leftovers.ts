@@ -1,5 +1,6 @@
 /** Finds what a run of the tests left on the machine, apart from what others do there at the same time. */
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFile, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -11,6 +12,7 @@ export interface Surroundings {
   networkNamespaces: ReadonlySet<string>;
   links: ReadonlySet<string>;
   tables: ReadonlySet<string>;
+  cgroups: ReadonlySet<string>;
 }
 
 export async function readSurroundings(): Promise<Surroundings> {
@@ -28,22 +30,24 @@ export async function findLeftovers(run: string, directory: string, before: Surr
   const added = (name: keyof Surroundings): string[] => [...after[name]].filter((entry) => !before[name].has(entry));
   const inhabited = await inhabitedNamespaces(run);
   const namespaces: string[] = [];
-  let others = false;
   for (const name of added('networkNamespaces')) {
     // A namespace in which someone else's process lives belongs to someone else.
-    if (inhabited.has(await namespaceInode(name))) others = true;
-    else namespaces.push(`network namespace ${name}`);
+    if (!inhabited.has(await namespaceInode(name))) namespaces.push(`network namespace ${name}`);
   }
-  const rest = others
-    ? []
-    : [...added('links').map((name) => `network link ${name}`), ...added('tables').map((name) => `nft table ${name}`)];
+  const others = await enginesOfOthers(run);
+  const isOurs = (name: string): boolean => !others.some((id) => name.includes(id));
+  const named = [
+    ...added('links').map((name) => `network link ${name}`),
+    ...added('tables').map((name) => `nft table ${name}`),
+    ...added('cgroups').map((name) => `cgroup ${name}`),
+  ];
   return [
     ...(await processesOf(run)).map(({ pid, commandLine }) => `process ${pid}: ${commandLine.slice(0, 200)}`),
     ...(await mountsUnder(directory)).map((path) => `mount ${path}`),
     ...(await loopDevicesUnder(directory)).map((line) => `loop device ${line}`),
     ...(await listDirectory(directory)).map((name) => `file ${join(directory, name)}`),
     ...namespaces,
-    ...rest,
+    ...named.filter(isOurs),
   ];
 }
 
@@ -67,6 +71,16 @@ async function inhabitedNamespaces(run: string): Promise<Set<string>> {
   return result;
 }
 
+/** Ids of the engines that run and are not of this run: a pool's engine names what it makes by a hash of the pool's home. */
+async function enginesOfOthers(run: string): Promise<string[]> {
+  const ids = [];
+  for (const pid of await processIds()) {
+    const home = /\0--config-file\0(.*)\/engine\/daemon\.json/.exec(await readQuietly(`/proc/${pid}/cmdline`))?.[1];
+    if (home !== undefined && !(await carriesMark(pid, run))) ids.push(createHash('sha256').update(home).digest('hex').slice(0, 8));
+  }
+  return ids;
+}
+
 async function carriesMark(pid: number, run: string): Promise<boolean> {
   return (await readQuietly(`/proc/${pid}/environ`)).split('\0').includes(`${runVariable}=${run}`);
 }
@@ -87,6 +101,15 @@ async function loopDevicesUnder(directory: string): Promise<string[]> {
 
 async function readTables(): Promise<string[]> {
   return (await output('nft', ['list', 'tables'])).split('\n').filter((line) => line.includes('potluck'));
+}
+
+async function readCgroups(): Promise<string[]> {
+  const root = '/sys/fs/cgroup';
+  const hierarchies = ['', ...(await listDirectory(root))];
+  const found = hierarchies.map(async (name) =>
+    (await listDirectory(join(root, name))).filter((child) => child.startsWith('potluck-')).map((child) => join(root, name, child)),
+  );
+  return (await Promise.all(found)).flat();
 }
 
 async function processIds(): Promise<number[]> {

@@ -1,0 +1,54 @@
+/** The processes of ours that `potluck up` supervises: the server and the agent, run from this very program. */
+import { join } from 'node:path';
+import type { Readiness, SupervisedChild } from '../../runtime/child-process.ts';
+import { superviseChild } from '../../runtime/child-process.ts';
+import type { Logger } from '../../runtime/logger.ts';
+import { formatHostPort, type HostPort } from '../command-line/host-port.ts';
+import type { PoolPaths } from './pool-paths.ts';
+import type { EtcdAccess } from './supervised-etcd.ts';
+
+const main = join(import.meta.dirname, '../main.ts');
+const stopTimeoutMs = 20_000;
+
+export interface OwnProcessOptions {
+  paths: PoolPaths;
+  readiness: Readiness;
+  logger: Logger;
+}
+
+export function superviseServer(
+  options: OwnProcessOptions & { listen: HostPort; advertiseAddress: string | undefined; etcd: EtcdAccess },
+): SupervisedChild {
+  const { listen, advertiseAddress, etcd } = options;
+  const flags = {
+    components: 'api,controller',
+    listen: formatHostPort(listen),
+    'advertise-address': advertiseAddress,
+    'etcd-servers': etcd.servers.join(','),
+    'etcd-cafile': etcd.caFile,
+    'etcd-certfile': etcd.certFile,
+    'etcd-keyfile': etcd.keyFile,
+  };
+  return supervise('server', flags, options);
+}
+
+export function superviseAgent(options: OwnProcessOptions & { provider: string; engine: string }): SupervisedChild {
+  const { paths, provider, engine } = options;
+  return supervise('agent', { provider, kubeconfig: paths.agentKubeconfig, engine }, options);
+}
+
+function supervise(name: string, flags: Readonly<Record<string, string | undefined>>, options: OwnProcessOptions): SupervisedChild {
+  const { paths, readiness, logger } = options;
+  const all: Readonly<Record<string, string | undefined>> = { ...flags, home: paths.home };
+  const given = Object.entries(all).flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}`, value]));
+  return superviseChild({
+    name,
+    command: process.execPath,
+    args: [main, name, ...given],
+    logFile: join(paths.logs, `${name}.log`),
+    pidFile: join(paths.run, `${name}.pid`),
+    readiness,
+    stopTimeoutMs,
+    logger,
+  });
+}
