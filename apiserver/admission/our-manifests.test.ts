@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { compileSchema } from './compile-schema.ts';
+import type { JsonObject } from './json-value.ts';
+import type { JsonSchema, StructuralSchema } from './structural-schema.ts';
+
+const folder = join(import.meta.dirname, '../../crds');
+
+function schemaOf(file: string): StructuralSchema {
+  const crd = parse(readFileSync(join(folder, file), 'utf8')) as { spec: { versions: { schema: { openAPIV3Schema: JsonSchema } }[] } };
+  return compileSchema(crd.spec.versions[0]!.schema.openAPIV3Schema);
+}
+
+/** `{'spec.resources.requests.cpu': '2'}` onto an object; undefined removes. Dots within names are escaped by `\`. */
+function changed(object: JsonObject, changes: Record<string, unknown>): JsonObject {
+  const copy = structuredClone(object);
+  for (const [path, value] of Object.entries(changes)) {
+    const keys = path.split('.');
+    const last = keys.pop()!;
+    let at = copy;
+    for (const key of keys) at = (at[key] ??= {}) as JsonObject;
+    if (value === undefined) Reflect.deleteProperty(at, last);
+    else at[last] = value;
+  }
+  return copy;
+}
+
+/** What the registry does with an object: everything that is wrong, as `field: message`. */
+function judge(schema: StructuralSchema, object: JsonObject, old?: JsonObject): string[] {
+  const unknown = schema.prune(object).map((path) => `${path}: unknown field`);
+  schema.applyDefaults(object);
+  const errors = schema.validate(object, old);
+  const all = errors.length > 0 ? errors : schema.validateRules(object, old);
+  return [...unknown, ...all.map(({ field, message }) => `${field}: ${message}`)];
+}
+
+const instance: JsonObject = {
+  apiVersion: 'potluck.dev/v1alpha1',
+  kind: 'Instance',
+  metadata: { name: 'wordcount', namespace: 'toto' },
+  spec: {
+    image: 'debian:12',
+    command: ['/bin/sh', '-c'],
+    args: ['sleep 60'],
+    env: [{ name: 'LANG', value: 'C' }],
+    workingDir: '/root',
+    resources: {
+      requests: { cpu: '1', memory: '2Gi', disk: '10Gi' },
+      limits: { memory: '4Gi', disk: '10Gi', pids: '512', 'ingress-bandwidth': '20M', 'egress-bandwidth': '5M' },
+    },
+    placement: {
+      providerSelector: { matchLabels: { 'kubernetes.io/arch': 'amd64' }, matchExpressions: [{ key: 'gpu', operator: 'Exists' }] },
+      tolerations: [{ key: 'slow', operator: 'Exists' }],
+      region: 'eu-west',
+      near: { latitude: 45, longitude: 5.7, maxDistanceKm: 300 },
+      spread: { by: 'owner' },
+    },
+  },
+};
+
+const provider: JsonObject = {
+  apiVersion: 'potluck.dev/v1alpha1',
+  kind: 'Provider',
+  metadata: { name: 'alans-desktop' },
+  spec: {
+    owner: 'alan',
+    location: { region: 'eu-west', latitude: 45.2, longitude: 5.7 },
+    offer: { cpu: '6', memory: '12Gi', disk: '200Gi', 'ingress-bandwidth': '200M' },
+    perInstanceMax: { cpu: 4, memory: '8Gi', disk: '50Gi' },
+    taints: [{ key: 'slow', effect: 'NoSchedule' }],
+  },
+};
+
+type Wrong = [what: string, changes: Record<string, unknown>, field: string, message: RegExp];
+
+const wrongInstances: Wrong[] = [
+  ['no spec', { spec: undefined }, 'spec', /^Required value$/],
+  ['no image', { 'spec.image': undefined }, 'spec.image', /^Required value$/],
+  ['an empty image', { 'spec.image': '' }, 'spec.image', /at least 1 chars long/],
+  ['an image with a space', { 'spec.image': 'debian 12' }, 'spec.image', /should match/],
+  ['an image that is a number', { 'spec.image': 12 }, 'spec.image', /must be of type string: "integer"/],
+  ['no resources', { 'spec.resources': undefined }, 'spec.resources', /^Required value$/],
+  ['no requests', { 'spec.resources.requests': undefined }, 'spec.resources.requests', /^Required value$/],
+  ['requests that are a list', { 'spec.resources.requests': [] }, 'spec.resources.requests', /must be of type object: "array"/],
+  ['no memory request', { 'spec.resources.requests.memory': undefined }, 'spec.resources.requests', /cpu and memory must be requested/],
+  ['an unknown resource', { 'spec.resources.requests.gpus': '1' }, 'spec.resources.requests', /one of cpu, memory, disk/],
+  ['a request that is no quantity', { 'spec.resources.requests.memory': '2 gigs' }, 'spec.resources.requests.memory', /should match/],
+  ['a negative request', { 'spec.resources.requests.cpu': '-1' }, 'spec.resources.requests.cpu', /should match/],
+  ['a negative whole request', { 'spec.resources.requests.cpu': -1 }, 'spec.resources.requests', /greater than zero/],
+  ['a request of nothing', { 'spec.resources.requests.cpu': '0' }, 'spec.resources.requests', /greater than zero/],
+  [
+    'a request of half a core as a JSON number',
+    { 'spec.resources.requests.cpu': 0.5 },
+    'spec.resources.requests.cpu',
+    /integer,string: "number"/,
+  ],
+  ['a request with an absurd exponent', { 'spec.resources.requests.cpu': '1e999999999' }, 'spec.resources.requests', /must be a quantity/],
+  ['a request of true', { 'spec.resources.requests.cpu': true }, 'spec.resources.requests.cpu', /integer,string: "boolean"/],
+  ['2000 cores', { 'spec.resources.requests.cpu': '2000' }, 'spec.resources.requests', /at most 1024 cores/],
+  ['too little memory', { 'spec.resources.requests.memory': '5Mi' }, 'spec.resources.requests', /at least 6Mi/],
+  ['a request above its limit', { 'spec.resources.limits.memory': '1Gi' }, 'spec.resources', /must not be greater than the limit/],
+  ['an unknown limit', { 'spec.resources.limits.bogus': '1' }, 'spec.resources.limits', /a limit is one of/],
+  ['one and a half processes', { 'spec.resources.limits.pids': '1.5' }, 'spec.resources.limits', /pids must be a whole number/],
+  ['five million processes', { 'spec.resources.limits.pids': 5_000_000 }, 'spec.resources.limits', /at most 4194304/],
+  ['latitude 91', { 'spec.placement.near.latitude': 91 }, 'spec.placement.near.latitude', /from -90 to 90/],
+  ['longitude -180.5', { 'spec.placement.near.longitude': -180.5 }, 'spec.placement.near.longitude', /from -180 to 180/],
+  ['latitude in words', { 'spec.placement.near.latitude': 'north' }, 'spec.placement.near.latitude', /must be of type number: "string"/],
+  ['a distance of zero', { 'spec.placement.near.maxDistanceKm': 0 }, 'spec.placement.near.maxDistanceKm', /greater than or equal to 1$/],
+  [
+    'half a kilometre',
+    { 'spec.placement.near.maxDistanceKm': 1.5 },
+    'spec.placement.near.maxDistanceKm',
+    /must be of type integer: "number"/,
+  ],
+  ['near without longitude', { 'spec.placement.near.longitude': undefined }, 'spec.placement.near.longitude', /^Required value$/],
+  [
+    'an unknown power state',
+    { 'spec.powerState': 'Asleep' },
+    'spec.powerState',
+    /^Unsupported value: "Asleep": supported values: "Running", "Stopped"$/,
+  ],
+  ['an unknown restart policy', { 'spec.restartPolicy': 'Sometimes' }, 'spec.restartPolicy', /^Unsupported value/],
+  ['an unknown field', { 'spec.colour': 'red' }, 'spec.colour', /^unknown field$/],
+  ['a misspelt field deep inside', { 'spec.placement.near.lattitude': 1 }, 'spec.placement.near.lattitude', /^unknown field$/],
+  [
+    'the same variable twice',
+    { 'spec.env': [{ name: 'A' }, { name: 'B' }, { name: 'A' }] },
+    'spec.env[2]',
+    /^Duplicate value: {"name":"A"}$/,
+  ],
+  ['a variable without name', { 'spec.env': [{ value: 'x' }] }, 'spec.env[0].name', /^Required value$/],
+  ['a variable with = in its name', { 'spec.env': [{ name: 'A=B' }] }, 'spec.env[0].name', /should match/],
+  ['a command that is a string', { 'spec.command': 'sleep 60' }, 'spec.command', /must be of type array: "string"/],
+  ['257 arguments', { 'spec.args': Array(257).fill('a') }, 'spec.args', /^Too many: 257: must have at most 256 items$/],
+  ['a relative working directory', { 'spec.workingDir': 'root' }, 'spec.workingDir', /should match/],
+  [
+    'values for Exists',
+    { 'spec.placement.providerSelector.matchExpressions': [{ key: 'a', operator: 'Exists', values: ['b'] }] },
+    'spec.placement.providerSelector.matchExpressions[0]',
+    /values are needed for In and NotIn/,
+  ],
+  ['a name of 64 characters', { 'metadata.name': 'a'.repeat(64) }, 'metadata.name', /^Too long: may not be more than 63 bytes$/],
+];
+
+const wrongProviders: Wrong[] = [
+  ['no owner', { 'spec.owner': undefined }, 'spec.owner', /^Required value$/],
+  ['an owner that is no label', { 'spec.owner': 'Alan T.' }, 'spec.owner', /should match/],
+  ['latitude 91', { 'spec.location.latitude': 91 }, 'spec.location.latitude', /from -90 to 90/],
+  ['latitude alone', { 'spec.location.longitude': undefined }, 'spec.location', /go together/],
+  ['no disk offered', { 'spec.offer.disk': undefined }, 'spec.offer', /cpu, memory and disk must be offered/],
+  ['an unknown offer', { 'spec.offer.love': '1' }, 'spec.offer', /what is offered is one of/],
+  [
+    'an instance that may have more than there is',
+    { 'spec.perInstanceMax.cpu': 8 },
+    'spec.perInstanceMax',
+    /must not be greater than the offer/,
+  ],
+  ['a dotted name', { 'metadata.name': 'a.b' }, 'metadata.name', /should match/],
+  [
+    'a taint twice',
+    {
+      'spec.taints': [
+        { key: 'a', effect: 'NoSchedule' },
+        { key: 'a', effect: 'NoSchedule' },
+      ],
+    },
+    'spec.taints[1]',
+    /^Duplicate value/,
+  ],
+  ['available in words', { 'spec.available': 'yes' }, 'spec.available', /must be of type boolean: "string"/],
+  ['a grace beyond a day', { 'spec.withdrawalGraceSeconds': 86_401 }, 'spec.withdrawalGraceSeconds', /less than or equal to 86400$/],
+];
+
+describe('the schemas of crds/', () => {
+  const instances = schemaOf('instance.yaml');
+  const providers = schemaOf('provider.yaml');
+
+  function checkWrong(schema: StructuralSchema, right: JsonObject, wrong: Wrong[]): void {
+    for (const [what, changes, field, message] of wrong) {
+      it(`names ${field} for ${what}`, () => {
+        const found = judge(schema, changed(right, changes));
+        const match = found.filter((text) => text.startsWith(`${field}: `) && message.test(text.slice(field.length + 2)));
+        assert.equal(match.length, 1, found.join('\n'));
+      });
+    }
+  }
+
+  it('take a full instance, a small one, numbers for quantities, and a provider', () => {
+    assert.deepEqual(judge(instances, changed(instance, {})), []);
+    const small = {
+      apiVersion: 'potluck.dev/v1alpha1',
+      kind: 'Instance',
+      metadata: { name: 'a' },
+      spec: { image: 'debian:12', resources: { requests: { cpu: 1, memory: '64Mi' } } },
+    };
+    assert.deepEqual(judge(instances, small), []);
+    assert.deepEqual(judge(instances, changed(instance, { 'spec.resources.requests.cpu': '.5', 'spec.resources.limits.pids': 512 })), []);
+    assert.deepEqual(judge(providers, changed(provider, {})), []);
+    assert.deepEqual(judge(providers, changed(provider, { 'spec.location': undefined, 'spec.perInstanceMax': undefined })), []);
+  });
+
+  it('fill in what the user left out', () => {
+    const filled = changed(instance, { 'spec.placement': undefined, 'spec.env': [{ name: 'A' }] });
+    instances.applyDefaults(filled);
+    const { placement, powerState, restartPolicy, env } = filled['spec'] as JsonObject;
+    assert.deepEqual(
+      { placement, powerState, restartPolicy, env },
+      { placement: {}, powerState: 'Running', restartPolicy: 'Always', env: [{ name: 'A', value: '' }] },
+    );
+  });
+
+  checkWrong(instances, instance, wrongInstances);
+  checkWrong(providers, provider, wrongProviders);
+
+  const immutable: [string, StructuralSchema, JsonObject, Record<string, unknown>, string][] = [
+    [
+      'the disk request',
+      instances,
+      instance,
+      { 'spec.resources.requests.disk': '5Gi' },
+      'spec.resources.requests: Invalid value: the disk request cannot be changed; delete the instance and create it anew',
+    ],
+    [
+      'the disk limit',
+      instances,
+      instance,
+      { 'spec.resources.limits.disk': '20Gi' },
+      'spec.resources: Invalid value: the disk limit cannot be changed; delete the instance and create it anew',
+    ],
+    [
+      'the owner',
+      providers,
+      provider,
+      { 'spec.owner': 'eve' },
+      'spec.owner: Invalid value: the owner cannot be changed; the machine leaves and joins anew',
+    ],
+  ];
+  for (const [what, schema, right, changes, error] of immutable) {
+    it(`keep ${what}`, () => {
+      assert.deepEqual(judge(schema, changed(right, changes), right), [error]);
+      assert.deepEqual(judge(schema, changed(right, changes)), []);
+    });
+  }
+
+  it('let everything else of an instance change', () => {
+    const changes = {
+      'spec.resources.requests.cpu': '2',
+      'spec.resources.limits.memory': '8Gi',
+      'spec.image': 'debian:13',
+      'spec.powerState': 'Stopped',
+    };
+    assert.deepEqual(judge(instances, changed(instance, changes), instance), []);
+  });
+});
