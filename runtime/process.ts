@@ -66,7 +66,7 @@ export function runProcess(options: ProcessOptions): void {
   process.on('unhandledRejection', onCrash);
   if (options.stopWithParent === true) watchParent(() => stop('the parent process is gone'));
 
-  void run(options.start, { signal: stopping.signal, fail }, stop).then(
+  void run(options, { signal: stopping.signal, fail }, stop).then(
     () => process.exit(exitCode),
     (error: unknown) => {
       report(error, logger);
@@ -75,10 +75,10 @@ export function runProcess(options: ProcessOptions): void {
   );
 }
 
-async function run(start: ProcessOptions['start'], context: ProcessContext, stop: (reason: string) => void): Promise<void> {
+async function run(options: ProcessOptions, context: ProcessContext, stop: (reason: string) => void): Promise<void> {
   let running: RunningProcess;
   try {
-    running = await start(context);
+    running = await options.start(context);
   } catch (error) {
     // Asked to stop in the middle of the start: what the start says then is only its consequence.
     if (context.signal.aborted && !(error instanceof UserError)) return;
