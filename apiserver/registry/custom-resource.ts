@@ -31,7 +31,6 @@ export function customDefinition(
   const { group, scope } = definition.spec;
   const names = definition.status?.acceptedNames ?? definition.spec.names;
   const { plural, kind, singular = kind.toLowerCase(), listKind = `${kind}List`, shortNames = [], categories = [] } = names;
-  const scale = version.subresources?.scale;
   const deprecation = deprecationWarning(definition, version);
   return {
     group,
@@ -46,7 +45,6 @@ export function customDefinition(
     verbs: customVerbs,
     schema,
     statusSubresource: version.subresources?.status !== undefined,
-    ...(scale === undefined ? {} : { scaleSubresource: scale }),
     selectableFields: new Map((version.selectableFields ?? []).map(({ jsonPath }) => selectableField(jsonPath))),
     printerColumns: (version.additionalPrinterColumns ?? []).map(printerColumn),
     patchTypes: ['json', 'merge'],

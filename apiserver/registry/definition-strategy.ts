@@ -1,4 +1,5 @@
 /** What writing a CustomResourceDefinition means, beyond its own validation in `admission/custom-resource-definition.ts`. */
+import { validateCustomResourceDefinition } from '../admission/custom-resource-definition.ts';
 import { metadataOf } from './decode-object.ts';
 import { cleanupFinalizer, withCondition, type CustomResourceDefinition, type DefinitionVersion } from './definition.ts';
 import { cloneJson, objectAt, type JsonObject } from './json-value.ts';
@@ -12,6 +13,7 @@ export const definitionStrategy: ResourceStrategy = {
   marksGracePeriod: false,
   nameRule: 'dns-subdomain',
   decode: fillNames,
+  validate: (definition, old, subresource) => (subresource === undefined ? validateCustomResourceDefinition(definition, old) : []),
   prepareForCreate(definition) {
     const storedVersions = storageVersions(definition);
     definition['status'] = { conditions: null, acceptedNames: { plural: '', kind: '' }, storedVersions };

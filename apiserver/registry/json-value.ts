@@ -12,12 +12,12 @@ export function objectAt(object: JsonObject, key: string): JsonObject | undefine
   return isObject(value) ? value : undefined;
 }
 
-/** A copy that shares nothing with `value`. Several times as quick as `structuredClone` on plain JSON. */
+/** A copy that shares nothing with `value`, without keys whose value is undefined. Several times as quick as `structuredClone` on plain JSON. */
 export function cloneJson<T>(value: T): T {
   if (Array.isArray(value)) return value.map((item: unknown) => cloneJson(item)) as T;
   if (!isObject(value)) return value;
   const copy: JsonObject = {};
-  for (const key of Object.keys(value)) setKey(copy, key, cloneJson(value[key]));
+  for (const key of Object.keys(value)) if (value[key] !== undefined) setKey(copy, key, cloneJson(value[key]));
   return copy as T;
 }
 
