@@ -39,7 +39,6 @@ export class InstanceLifecycle implements Controller {
       if (provider !== undefined && readiness(provider) === readiness(previous)) return;
       for (const instance of boundTo((provider ?? previous)?.metadata.uid ?? '')) enqueue(formatKey(keyOf(instance)));
     });
-    for (const instance of all.list()) enqueue(formatKey(keyOf(instance)));
   }
 
   async reconcile(key: string, { nowMs }: ReconcileContext): Promise<Outcome> {

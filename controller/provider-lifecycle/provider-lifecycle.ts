@@ -77,10 +77,6 @@ export class ProviderLifecycle implements Controller {
       if (now?.epoch === before?.epoch && now?.providerUID === before?.providerUID) return;
       for (const assignment of [now, before]) if (assignment !== undefined) enqueue(assignment.providerName, settleMs);
     });
-    for (const lease of held.list()) this.#watch.see(lease.metadata.name ?? '', lease, clock.monotonicMs());
-    const assigned = all.list().map(({ status }) => status?.assignment?.providerName ?? '');
-    for (const name of new Set([...machines.list().map(({ metadata }) => metadata.name ?? ''), ...assigned]))
-      if (name !== '') enqueue(name);
     enqueue(heartbeatKey);
   }
 

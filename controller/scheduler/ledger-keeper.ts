@@ -18,7 +18,7 @@ import { freeHostnameNumber } from './hostname.ts';
 import { addMissing, judgeEntry, release, reserve } from './ledger.ts';
 import type { LedgerSpec, PlaceWish } from './ledger.ts';
 import type { LedgerWriter } from './ledger-writer.ts';
-import { isSettled, planLedger } from './plan-ledger.ts';
+import { isSettled, planLedger, wishOf } from './plan-ledger.ts';
 import type { LedgerPlan } from './plan-ledger.ts';
 
 export interface LedgerKeeperOptions {
@@ -61,7 +61,6 @@ export class LedgerKeeper implements Controller {
       for (const name of this.#ledgersOf(instance ?? previous)) enqueue(name, settleMs);
       for (const name of this.#ledgersOf(previous)) enqueue(name, settleMs);
     });
-    for (const provider of providers.list()) enqueue(provider.metadata.name ?? '');
   }
 
   #ledgersOf(instance: Instance | undefined): string[] {
@@ -127,39 +126,38 @@ export class LedgerKeeper implements Controller {
   async #write(provider: Provider, { dead, finished, missing, resized }: LedgerPlan, nowMs: number): Promise<void> {
     if (dead.length + finished.length + missing.length + resized.length === 0) return;
     const name = provider.metadata.name ?? '';
+    const instanceOf = ({ namespace, name: own }: PlaceWish): Instance | undefined =>
+      this.#options.instances.get(formatKey({ namespace, name: own }));
+    const number = (wish: PlaceWish, taken: ReadonlySet<number>): number => numberOf(instanceOf(wish), wish, name, taken);
     const allocatable = allocatableRow(provider.status?.allocatable);
     const refused = await this.#options.writer.change(provider, (before) => {
-      let spec = addMissing(release(before, dead, finished), missing, (wish, taken) => this.#numberOf(wish, name, taken), nowMs);
+      let spec = addMissing(release(before, dead, finished), missing, number, nowMs);
       const short: { wish: PlaceWish; short: readonly string[] }[] = [];
       for (const wish of resized) {
-        const { spec: after, result } = reserve(spec, allocatable, wish, (taken) => this.#numberOf(wish, name, taken), nowMs);
+        const { spec: after, result } = reserve(spec, allocatable, wish, (taken) => number(wish, taken), nowMs);
         spec = after;
         if (!result.reserved && typeof result.short !== 'string') short.push({ wish, short: result.short });
       }
       return { spec, result: short, doubtful: false };
     });
     for (const { wish, short } of refused) {
-      const instance = this.#options.instances.get(formatKey({ namespace: wish.namespace, name: wish.name }));
+      const instance = instanceOf(wish);
       if (instance !== undefined) this.#options.record(instance, resizeRefusedEvent(name, short));
     }
   }
-
-  /** The number in the hostname that the instance bears already. */
-  #numberOf(wish: PlaceWish, providerName: string, taken: ReadonlySet<number>): number {
-    const hostname = this.#options.instances.get(formatKey({ namespace: wish.namespace, name: wish.name }))?.status?.hostname;
-    const borne = Number(/-(\d+)$/.exec(hostname ?? '')?.[1] ?? Number.NaN);
-    return Number.isInteger(borne) && !taken.has(borne) ? borne : freeHostnameNumber(wish.namespace, providerName, taken);
-  }
 }
 
-/** What a ledger content begins with: everything that is bound to the provider. */
-export function initialLedger(
-  providerUid: string,
-  bound: readonly PlaceWish[],
-  numberOf: (wish: PlaceWish, taken: ReadonlySet<number>) => number,
-  nowMs: number,
-): LedgerSpec {
-  return addMissing({ providerUID: providerUid, reservations: [] }, bound, numberOf, nowMs);
+/** The number in the hostname that the instance bears already. */
+function numberOf(instance: Instance | undefined, wish: PlaceWish, providerName: string, taken: ReadonlySet<number>): number {
+  const borne = Number(/-(\d+)$/.exec(instance?.status?.hostname ?? '')?.[1] ?? Number.NaN);
+  return Number.isInteger(borne) && !taken.has(borne) ? borne : freeHostnameNumber(wish.namespace, providerName, taken);
+}
+
+/** What a ledger begins with: everything that is bound to the provider. */
+export function initialLedger(providerUid: string, bound: readonly Instance[], providerName: string, nowMs: number): LedgerSpec {
+  const byUid = new Map(bound.map((instance) => [instance.metadata.uid ?? '', instance]));
+  const number = (wish: PlaceWish, taken: ReadonlySet<number>): number => numberOf(byUid.get(wish.instanceUid), wish, providerName, taken);
+  return addMissing({ providerUID: providerUid, reservations: [] }, bound.map(wishOf), number, nowMs);
 }
 
 function matters(instance: Instance, previous: Instance): boolean {

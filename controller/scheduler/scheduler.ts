@@ -7,7 +7,6 @@ import type { Instance } from '../../api/generated/instance.ts';
 import type { ProviderReservation } from '../../api/generated/provider-reservation.ts';
 import type { Provider } from '../../api/generated/provider.ts';
 import { containerFinalizer } from '../../api/names.ts';
-import { formatKey, keyOf } from '../../api/object.ts';
 import { boundStatus, burntStatus, isFinished, nextEpoch, refusedStatus } from '../../api/placement-status.ts';
 import type { InstanceStatus } from '../../api/placement-status.ts';
 import { instances } from '../../api/resource-type.ts';
@@ -75,9 +74,6 @@ export class Scheduler implements Controller {
       if (instance !== undefined && needsPlace(instance)) enqueue(key);
       else this.#pending.delete(key);
     });
-    for (const ledger of ledgers.list()) snapshot.setLedger(ledger);
-    for (const provider of providers.list()) snapshot.setProvider(provider);
-    for (const instance of all.list()) if (needsPlace(instance)) enqueue(formatKey(keyOf(instance)));
   }
 
   async reconcile(key: string, { nowMs }: ReconcileContext): Promise<Outcome> {
