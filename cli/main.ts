@@ -14,7 +14,7 @@ const loaders: Readonly<Record<string, () => Promise<Command>>> = {
   agent: async () => (await import('./agent.ts')).agentCommand,
 };
 
-async function main(args: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number | undefined> {
   const [name = '--help', ...rest] = args;
   if (['--help', '-h', 'help'].includes(name)) {
     process.stdout.write(formatOverview(await Promise.all(Object.values(loaders).map((load) => load()))));
@@ -35,7 +35,8 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  const exitCode = await main(process.argv.slice(2));
+  if (exitCode !== undefined) process.exitCode = exitCode;
 } catch (error) {
   process.stderr.write(
     error instanceof UserError ? `${error.toString()}\n` : `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,

@@ -37,8 +37,8 @@ export interface Command<F extends Flags = Flags> {
   /** More, as paragraphs. */
   details?: string;
   flags: F;
-  /** Answers the exit code. */
-  run(values: FlagValues<F>): Promise<number>;
+  /** Answers the exit code, or undefined when something that runs on will end the process. */
+  run(values: FlagValues<F>): Promise<number | undefined>;
 }
 
 /** Ties the type of the values to the flags. */

@@ -1,7 +1,7 @@
 /** One `potluck up` for one home: found by its pid file, and kept alone by a lock that the kernel takes back when the process ends. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { UserError } from '../../api/errors.ts';
 import { findSurvivor, removePidFile, writePidFile } from '../../runtime/pid-file.ts';

@@ -16,12 +16,13 @@ export interface Surroundings {
 }
 
 export async function readSurroundings(): Promise<Surroundings> {
-  const [networkNamespaces, links, tables] = await Promise.all([
+  const [networkNamespaces, links, tables, cgroups] = await Promise.all([
     listDirectory('/run/netns'),
     listDirectory('/sys/class/net'),
     readTables(),
+    readCgroups(),
   ]);
-  return { networkNamespaces: new Set(networkNamespaces), links: new Set(links), tables: new Set(tables) };
+  return { networkNamespaces: new Set(networkNamespaces), links: new Set(links), tables: new Set(tables), cgroups: new Set(cgroups) };
 }
 
 /** One line for each thing that was not there `before`, or that is under the run's own directory. */
