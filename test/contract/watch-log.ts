@@ -15,7 +15,7 @@ export interface WatchLog {
   close(): Promise<void>;
 }
 
-export function revisionOf(change: Change): number {
+function revisionOf(change: Change): number {
   return change.type === 'put' ? change.entry.modRevision : change.modRevision;
 }
 

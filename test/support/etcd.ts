@@ -43,6 +43,7 @@ const maxRequestBytesOfSupervisedEtcd = 4 * 1024 * 1024;
 
 /** Children and directories that are still there when the test process ends by itself (a failed hook, `--bail`). */
 const leftovers = new Set<{ child: ChildProcess; temporaryDir: string | undefined }>();
+process.once('SIGTERM', () => process.exit(143));
 process.once('exit', () => {
   for (const { child, temporaryDir } of leftovers) {
     child.kill('SIGKILL');
@@ -94,17 +95,18 @@ class RunningEtcd implements TestEtcd {
   async restart(): Promise<void> {
     await this.kill();
     const log = openSync(this.logFile, 'a');
-    const child = spawn('etcd', this.#arguments, { stdio: ['ignore', log, log] });
+    // The kernel ends it with us, even where we are killed.
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', 'etcd', ...this.#arguments], { stdio: ['ignore', log, log] });
     closeSync(log);
-    const failure = once(child, 'error').then(([error]: unknown[]) => error);
+    let failure: Error | undefined;
+    child.once('error', (error) => {
+      failure = error;
+    });
     this.#leftover = { child, temporaryDir: this.#temporaryDir };
     leftovers.add(this.#leftover);
-    const healthy = eventually(() => this.#requireHealth(child), {
-      timeoutMs: startTimeoutMs,
-      what: `etcd at ${this.endpoint} to be healthy`,
-    });
-    const failed = await Promise.race([healthy, failure]);
-    if (failed !== undefined) throw new Error('etcd cannot be started: is etcd-server installed?', { cause: failed });
+    const check = (): Promise<string | undefined> => (isRunning(child) ? this.#requireHealth() : this.#lastWords(() => failure));
+    const ended = await eventually(check, { timeoutMs: startTimeoutMs, what: `etcd at ${this.endpoint} to be healthy` });
+    if (ended !== undefined) throw new Error(`etcd cannot be started; it needs etcd-server and util-linux. It said: ${ended}`);
   }
 
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
@@ -132,12 +134,16 @@ class RunningEtcd implements TestEtcd {
     if (this.#temporaryDir !== undefined) await rm(this.#temporaryDir, { recursive: true, force: true });
   }
 
-  async #requireHealth(child: ChildProcess): Promise<undefined> {
-    if (!isRunning(child)) throw new Error(`etcd ended at once: ${(await readFile(this.logFile, 'utf8')).slice(-1_000)}`);
+  async #requireHealth(): Promise<undefined> {
     const response = await fetch(`${this.#healthUrl}/health`, { signal: AbortSignal.timeout(2_000) });
     const { health } = (await response.json()) as { health?: string };
     if (health !== 'true') throw new Error(`etcd says that its health is ${String(health)}`);
     return undefined;
+  }
+
+  async #lastWords(failure: () => Error | undefined): Promise<string> {
+    const log = await readFile(this.logFile, 'utf8');
+    return failure()?.message ?? log.slice(-1_000);
   }
 }
 
