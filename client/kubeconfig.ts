@@ -1,6 +1,6 @@
 /**
  * Reads kubeconfig files with client-node's own reader of their entries (`config_types.js`). Its `KubeConfig` class is loaded only for
- * what needs it (exec plug-ins, auth providers, proxies): it brings every generated API with it, 80 MB of resident memory.
+ * what needs it (YAML, exec plug-ins, auth providers, proxies): it brings every generated API with it, 80 MB of resident memory.
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
@@ -26,18 +26,21 @@ export async function loadKubeconfig(file: string): Promise<LoadedKubeconfig> {
     throw new UserError('API_UNREACHABLE', `kubeconfig ${file} cannot be read: ${(error as Error).message}`, remedy, { cause: error });
   }
   try {
-    return absolutePaths(fromDocument(await parse(text)), dirname(resolve(file)));
+    return absolutePaths(await parse(text), dirname(resolve(file)));
   } catch (error) {
     const remedy = 'Write it anew, or restore it.';
     throw new UserError('STATE_DAMAGED', `kubeconfig ${file} is damaged: ${(error as Error).message}`, remedy, { cause: error });
   }
 }
 
-/** JSON is YAML too, and our own programs write it: then the YAML parser (13 MB) is never loaded. */
-async function parse(text: string): Promise<unknown> {
-  if (text.trimStart().startsWith('{')) return JSON.parse(text);
-  const { parse: parseYaml } = await import('yaml');
-  return parseYaml(text);
+/** JSON is YAML too, and our own programs write it: client-node's YAML reader comes with all of client-node, so only others' files need it. */
+async function parse(text: string): Promise<LoadedKubeconfig> {
+  if (text.trimStart().startsWith('{')) return fromDocument(JSON.parse(text));
+  const { KubeConfig } = await import('@kubernetes/client-node/dist/config.js');
+  const config = new KubeConfig();
+  config.loadFromString(text);
+  const { clusters, users, contexts, currentContext } = config;
+  return { clusters, users, contexts, currentContext };
 }
 
 function fromDocument(document: unknown): LoadedKubeconfig {
