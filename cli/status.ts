@@ -74,7 +74,7 @@ function formatStatus({ home, ready, processes, kubeconfig, message, providers, 
   const running = Object.entries(processes).map(([name, pid]) => `${name} (${pid})`);
   const lines = [`The pool in ${home} ${ready ? 'answers' : 'does not answer'}.`, `Processes: ${running.join(', ') || 'none'}`];
   if (message !== '') lines.push(message);
-  if (ready) lines.push(`export KUBECONFIG=${kubeconfig}`, '', formatProviders(providers));
+  if (ready) lines.push(`export KUBECONFIG=${kubeconfig}`, '', providers.length === 0 ? 'No providers.' : formatProviders(providers));
   if (ready) lines.push('', instances.length === 0 ? 'No instances.' : formatInstances(instances));
   return `${lines.join('\n')}\n`;
 }
