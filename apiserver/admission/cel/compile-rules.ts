@@ -2,11 +2,7 @@
 import type { Environment } from '@marcbachmann/cel-js';
 import type { FieldError } from '../../registry/status-error.ts';
 import { requiredValue } from '../field-errors.ts';
-import { isJsonObject, ownValue } from '../json-value.ts';
-import type { JsonObject } from '../json-value.ts';
-import { listKeyOf } from '../list-types.ts';
 import type { JsonSchema, ValidationRule } from '../structural-schema.ts';
-import { applyRule } from './apply-rule.ts';
 import type { CompiledRule, RuleRun } from './apply-rule.ts';
 import { baseEnvironment } from './base-environment.ts';
 import { objectCostLimit } from './cost.ts';
@@ -15,6 +11,8 @@ import type { CelType } from './declare-type.ts';
 import { compileErrorText } from './error-text.ts';
 import { prepareExpression } from './prepare-expression.ts';
 import { resolveFieldPath } from './resolve-field-path.ts';
+import { validateNode } from './validate-rules.ts';
+import type { OwnRules, RuleNode } from './validate-rules.ts';
 
 export interface CompiledRules {
   /** How many rules there are. */
@@ -22,15 +20,6 @@ export interface CompiledRules {
   /** What does not compile; fields are relative to the schema, for example `properties[spec].x-kubernetes-validations[0].rule`. */
   readonly problems: readonly FieldError[];
   validate(object: unknown, old: unknown): FieldError[];
-}
-
-/** What is checked at one place of an object: its own rules, and those of its members. */
-interface RuleNode {
-  readonly schema: JsonSchema;
-  readonly rules: readonly CompiledRule[];
-  readonly properties: ReadonlyMap<string, RuleNode>;
-  readonly additional: RuleNode | undefined;
-  readonly items: RuleNode | undefined;
 }
 
 interface Compilation {
@@ -90,7 +79,6 @@ function compileMessage(environment: Environment, rule: ValidationRule, field: s
 
 function compileRule(
   environment: Environment,
-  self: CelType,
   rule: ValidationRule,
   place: Place & { schema: JsonSchema },
   compilation: Compilation,
@@ -118,27 +106,28 @@ function compileRule(
         ),
       );
     }
-    return { rule, self, condition, message: compileMessage(environment, rule, field, problems), fieldPath: fieldPath ?? '' };
+    return { rule, condition, message: compileMessage(environment, rule, field, problems), fieldPath: fieldPath ?? '' };
   } catch (error) {
     problems.push(invalidRule(`${field}.rule`, rule, `compilation failed: ${compileErrorText(error, rule.rule)}`));
     return undefined;
   }
 }
 
-function compileOwnRules(schema: JsonSchema, place: Place, compilation: Compilation): CompiledRule[] {
+function compileOwnRules(schema: JsonSchema, place: Place, compilation: Compilation): OwnRules | undefined {
   const declared = schema['x-kubernetes-validations'] ?? [];
   compilation.count += declared.length;
-  if (declared.length === 0) return [];
+  if (declared.length === 0) return undefined;
   const types = baseEnvironment.clone();
   const self = declareType(types, schema, 'Self', place.resource || schema['x-kubernetes-embedded-resource'] === true);
   const environments = new Map<boolean, Environment>();
-  return declared.flatMap((rule, index) => {
+  const rules = declared.flatMap((rule, index) => {
     const optional = rule.optionalOldSelf === true;
     const environment = environments.get(optional) ?? environmentFor(types, self, optional);
     environments.set(optional, environment);
     const path = `${place.path}x-kubernetes-validations[${index}]`;
-    return compileRule(environment, self, rule, { ...place, path, schema }, compilation) ?? [];
+    return compileRule(environment, rule, { ...place, path, schema }, compilation) ?? [];
   });
+  return { type: self, rules };
 }
 
 function compileNode(schema: JsonSchema, place: Place, compilation: Compilation): RuleNode | undefined {
@@ -147,7 +136,7 @@ function compileNode(schema: JsonSchema, place: Place, compilation: Compilation)
     resource: false,
     uncorrelatable,
   });
-  const rules = compileOwnRules(schema, place, compilation);
+  const own = compileOwnRules(schema, place, compilation);
   const properties = new Map<string, RuleNode>();
   for (const [key, property] of Object.entries(schema.properties ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const node = compileNode(property, beneath(`properties[${key}]`), compilation);
@@ -159,44 +148,12 @@ function compileNode(schema: JsonSchema, place: Place, compilation: Compilation)
   const listPath = schema['x-kubernetes-list-type'] === 'map' ? undefined : place.path.replace(/\.$/, '');
   const items =
     schema.items === undefined ? undefined : compileNode(schema.items, beneath('items', place.uncorrelatable ?? listPath), compilation);
-  if (rules.length === 0 && properties.size === 0 && additional === undefined && items === undefined) return undefined;
-  return { schema, rules, properties, additional, items };
+  if (own === undefined && properties.size === 0 && additional === undefined && items === undefined) return undefined;
+  return { schema, own, properties, additional, items };
 }
 
-function validateItems(node: RuleNode, list: readonly unknown[], old: unknown, path: string, run: RuleRun): void {
-  const { schema, items } = node;
-  if (items === undefined) return;
-  const isMap = schema['x-kubernetes-list-type'] === 'map';
-  const before = isMap && Array.isArray(old) ? new Map(old.map((item: unknown) => [listKeyOf(schema, item), item])) : undefined;
-  for (const [index, item] of list.entries()) {
-    validateNode(items, item, before?.get(listKeyOf(schema, item)), `${path}[${index}]`, run);
-  }
-}
-
-function validateMembers(node: RuleNode, object: JsonObject, old: unknown, path: string, run: RuleRun): void {
-  const oldOf = (key: string): unknown => (isJsonObject(old) ? ownValue(old, key) : undefined);
-  for (const [key, member] of node.properties) {
-    if (Object.hasOwn(object, key)) validateNode(member, object[key], oldOf(key), path === '' ? key : `${path}.${key}`, run);
-  }
-  if (node.additional === undefined) return;
-  for (const key of Object.keys(object).sort()) {
-    if (!node.schema.properties || !Object.hasOwn(node.schema.properties, key)) {
-      validateNode(node.additional, object[key], oldOf(key), `${path}[${key}]`, run);
-    }
-  }
-}
-
-function validateNode(node: RuleNode, value: unknown, old: unknown, path: string, run: RuleRun): void {
-  // Null has no rules: where it is allowed it stands for nothing.
-  if (value === null || value === undefined) return;
-  const before = old === null ? undefined : old;
-  for (const rule of node.rules) {
-    if (run.remaining <= 0) return;
-    applyRule(rule, { value, old: before, path, type: node.schema.type ?? 'object' }, run);
-  }
-  if (Array.isArray(value)) validateItems(node, value, before, path, run);
-  else if (isJsonObject(value)) validateMembers(node, value, before, path, run);
-}
+/** Most failures that are reported of one object. */
+const maxErrors = 100;
 
 /** Compiles every rule of a schema; `resource` says that the schema is the root of a resource. Never throws: see `problems`. */
 export function compileRules(schema: JsonSchema, options: { resource: boolean }): CompiledRules {
@@ -206,9 +163,9 @@ export function compileRules(schema: JsonSchema, options: { resource: boolean })
     count: compilation.count,
     problems: compilation.problems,
     validate(object, old) {
-      const run: RuleRun = { errors: [], remaining: objectCostLimit };
+      const run: RuleRun = { errors: [], remaining: objectCostLimit, ended: false };
       if (node !== undefined) validateNode(node, object, old, '', run);
-      return run.errors;
+      return run.errors.slice(0, maxErrors);
     },
   };
 }
