@@ -18,6 +18,8 @@ const compress = promisify(gzip);
 /** Answers below this many bytes are not worth compressing (k8s.io/apiserver `responsewriters`). */
 const gzipThresholdBytes = 128 * 1024;
 const longestWarnings = 4096;
+/** Most readers know YAML 1.1 only: what they would take for a time or a boolean is quoted. */
+const yamlOptions = { version: '1.1', sortMapEntries: true, aliasDuplicateObjects: false, lineWidth: 0 } as const;
 
 export type Encoding = 'json' | 'yaml';
 
@@ -27,8 +29,7 @@ export function mediaTypeOf(encoding: Encoding): string {
 
 /** Encodes any JSON value as the client wants it. */
 export function answerWith(code: number, value: unknown, encoding: Encoding = 'json', contentType = mediaTypeOf(encoding)): Answer {
-  const text =
-    encoding === 'json' ? `${JSON.stringify(value)}\n` : stringify(value, { sortMapEntries: true, aliasDuplicateObjects: false });
+  const text = encoding === 'json' ? `${JSON.stringify(value)}\n` : stringify(value, yamlOptions);
   return { code, contentType, body: Buffer.from(text) };
 }
 

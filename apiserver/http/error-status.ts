@@ -1,24 +1,16 @@
-/** From whatever was thrown to the `Status` that a client reads. */
+/** From whatever was thrown to the `Status` that a client reads. The registry has turned the store's errors into statuses already. */
 import type { Status } from '../../api/status.ts';
 import { StatusError } from '../registry/status-error.ts';
-import { OutcomeUnknownError, StoreUnavailableError } from '../store/store.ts';
 
 /** `expected` is false for what must be a fault of ours. */
 export function statusOfError(error: unknown): { status: Status; expected: boolean } {
   if (error instanceof StatusError) return { status: error.status, expected: true };
-  if (error instanceof StoreUnavailableError) {
-    return { status: failure(503, 'ServiceUnavailable', `the store is unavailable: ${error.message}`, 1), expected: true };
-  }
-  if (error instanceof OutcomeUnknownError) {
-    return { status: failure(504, 'Timeout', `Timeout: the outcome of the write is not known: ${error.message}`, 1), expected: true };
-  }
   const message = `Internal error occurred: ${error instanceof Error ? error.message : String(error)}`;
   return { status: { ...failure(500, 'InternalError', message), details: { causes: [{ message }] } }, expected: false };
 }
 
-export function failure(code: number, reason: string, message: string, retryAfterSeconds?: number): Status {
-  const details = retryAfterSeconds === undefined ? {} : { details: { retryAfterSeconds } };
-  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, ...details, code };
+export function failure(code: number, reason: string, message: string): Status {
+  return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code };
 }
 
 export function unauthorized(): StatusError {

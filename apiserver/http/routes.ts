@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { randomInt } from 'node:crypto';
 import type { Logger } from '../../runtime/logger.ts';
-import { authenticate } from '../access/authenticate.ts';
+import { anonymousUser, authenticate } from '../access/authenticate.ts';
 import type { Attributes } from '../access/authorize.ts';
 import { forbidden, isAllowed } from '../access/authorize.ts';
 import type { ResourceCatalogue, ResourceDefinition, UserInfo } from '../registry/resource.ts';
@@ -88,7 +88,8 @@ export class Routes {
     const { request, path, query } = exchange;
     if ((request.url ?? '').length > longestUrl) return answerWithStatus(failure(414, 'RequestURITooLong', 'the URL is too long'), 'json');
     const user = authenticate(request.socket as TLSSocket, exchange.startMs);
-    if (user === undefined) throw unauthorized();
+    // No token is known here: who shows one is not nobody, but somebody who cannot be believed.
+    if (user === undefined || (user === anonymousUser && request.headers.authorization !== undefined)) throw unauthorized();
     exchange.user = user;
     const info = parseRequest(request.method ?? '', path, query);
     exchange.info = info;

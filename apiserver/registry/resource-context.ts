@@ -1,6 +1,14 @@
 /** What the operations on one served version of a resource work with, and how they reach the store. */
 import type { KubernetesObject, ObjectKey } from '../../api/object.ts';
-import { CompactedError, FutureRevisionError, OutcomeUnknownError, StoreUnavailableError, type Entry, type Store } from '../store/store.ts';
+import {
+  CompactedError,
+  FutureRevisionError,
+  OutcomeUnknownError,
+  StoreUnavailableError,
+  ValueTooLargeError,
+  type Entry,
+  type Store,
+} from '../store/store.ts';
 import type { CacheFeed } from './cache-feed.ts';
 import type { NamespaceGate } from './namespace-gate.ts';
 import type { ResourceDefinition } from './resource.ts';
@@ -100,6 +108,13 @@ function storeFailure(error: unknown): unknown {
       reason: 'ServiceUnavailable',
       details: { retryAfterSeconds },
       code: 503,
+    });
+  }
+  if (error instanceof ValueTooLargeError) {
+    return new StatusError({
+      message: `the object is too large to be stored: ${error.message}`,
+      reason: 'RequestEntityTooLarge',
+      code: 413,
     });
   }
   if (error instanceof FutureRevisionError) return error;
