@@ -131,13 +131,14 @@ function composeDuties(
   const common = { client, instances: allInstances, providers: allProviders };
 
   const snapshot = new Snapshot();
-  const writer = new LedgerWriter({
+  const writer: LedgerWriter = new LedgerWriter({
     client,
     cached: (name) => ledgers.get(name),
     initialSpec: (provider) => readInitialLedger(client, provider),
-    onSeen: (ledger) => void snapshot.setLedger(ledger),
+    onSeen: (ledger) => scheduler.seeLedger(ledger),
   });
   const record = tell('scheduler');
+  const scheduler: Scheduler = new Scheduler({ ...common, ledgers, snapshot, writer, record, nowMs: () => systemClock.nowMs() });
   const collection = new GarbageCollection({
     client,
     discover: (signal) => discover(client, signal),
@@ -158,7 +159,7 @@ function composeDuties(
         clock: systemClock,
         leaseDurationMs: providerLeaseDurationMs,
       }),
-      new Scheduler({ ...common, ledgers, snapshot, writer, record, nowMs: () => systemClock.nowMs() }),
+      scheduler,
       new LedgerKeeper({ ...common, ledgers, boundTo, writer, record, expiryMs: reservationExpiryMs }),
       collection,
       new NamespaceDeletion({ client, namespaces: watch(namespaces), discover: (signal) => discover(client, signal) }),

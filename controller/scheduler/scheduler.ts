@@ -52,6 +52,7 @@ export class Scheduler implements Controller {
   readonly #options: SchedulerOptions;
   readonly #pending = new Set<string>();
   readonly #wakeUps = new WakeUps();
+  #wake: () => void = () => undefined;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -59,21 +60,27 @@ export class Scheduler implements Controller {
 
   start(enqueue: (key: string, delayMs?: number) => void): void {
     const { instances: all, providers, ledgers, snapshot, nowMs } = this.#options;
-    const wake = (): void => {
+    this.#wake = () => {
       for (const [key, delayMs] of this.#wakeUps.delays(this.#pending, nowMs())) enqueue(key, delayMs);
     };
     ledgers.onChange((name, ledger) => {
-      if (ledger === undefined) snapshot.removeLedger(name);
-      if (ledger === undefined || snapshot.setLedger(ledger)) wake();
+      if (ledger !== undefined) { this.seeLedger(ledger); return; }
+      snapshot.removeLedger(name);
+      this.#wake();
     });
     providers.onChange((name, provider) => {
       if (provider === undefined) snapshot.removeProvider(name);
-      if (provider === undefined || snapshot.setProvider(provider)) wake();
+      if (provider === undefined || snapshot.setProvider(provider)) this.#wake();
     });
     all.onChange((key, instance) => {
       if (instance !== undefined && needsPlace(instance)) enqueue(key);
       else this.#pending.delete(key);
     });
+  }
+
+  /** Also called with what was written here, before the informer has it. */
+  seeLedger(ledger: ProviderReservation): void {
+    if (this.#options.snapshot.setLedger(ledger)) this.#wake();
   }
 
   async reconcile(key: string, { nowMs }: ReconcileContext): Promise<Outcome> {
@@ -112,6 +119,8 @@ export class Scheduler implements Controller {
       return result.short === 'superseded' ? recheckAfter(afterConflictMs) : 'full';
     } finally {
       snapshot.forget(choice.providerName, request.uid);
+      // Others may have been refused for a place that was not taken after all.
+      if (snapshot.heldBy(request.uid) === undefined) this.#wake();
     }
   }
 

@@ -16,17 +16,26 @@ export class WakeUps {
   readonly #limits: WakeUpLimits;
   /** When the latest wake-up was, or will be. */
   #atMs = -Infinity;
+  /** Who takes part in it. */
+  readonly #due = new Set<string>();
 
   constructor(limits: WakeUpLimits = defaultWakeUpLimits) {
     this.#limits = limits;
   }
 
-  /** Answers the delay of each key, or nothing when a wake-up is due already. */
+  /** Answers the delays of those keys that are not due already. */
   delays(keys: Iterable<string>, nowMs: number): [key: string, delayMs: number][] {
     const { settleMs, intervalMs, groupSize, groupDelayMs } = this.#limits;
-    if (this.#atMs > nowMs) return [];
-    this.#atMs = Math.max(nowMs + settleMs, this.#atMs + intervalMs);
-    const first = this.#atMs - nowMs;
-    return Array.from(keys, (key, index) => [key, first + Math.floor(index / groupSize) * groupDelayMs]);
+    if (this.#atMs <= nowMs) {
+      this.#atMs = Math.max(nowMs + settleMs, this.#atMs + intervalMs);
+      this.#due.clear();
+    }
+    const delays: [string, number][] = [];
+    for (const key of keys) {
+      if (this.#due.has(key)) continue;
+      delays.push([key, this.#atMs - nowMs + Math.floor(this.#due.size / groupSize) * groupDelayMs]);
+      this.#due.add(key);
+    }
+    return delays;
   }
 }
