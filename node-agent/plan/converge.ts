@@ -60,7 +60,9 @@ function decideContainer(context: Context, container: ObservedContainer | undefi
   const { world, desired } = context;
   if (container?.state === 'removing' || container?.state === 'restarting') return { recheckAtMs: world.nowMs + busyRecheckMs };
   if (container?.state === 'dead') return { action: removal(desired.uid, container, 'dead') };
-  if (desired.finished || desired.powerState === 'Stopped') return rest(context, container);
+  if (desired.finished) return rest(context, container);
+  // What is stopped from the start is to start at once when it is wanted.
+  if (desired.powerState === 'Stopped') return container === undefined ? (needsImage(context) ?? {}) : rest(context, container);
   if (container === undefined) return create(context);
   if (container.labels[specHashLabel] !== desired.specHash) return recreate(context, container);
   return isRunning(container) ? keepRunning(context, container) : start(context, container);
@@ -145,15 +147,15 @@ function needsImage({ world, desired }: Context): Decision | undefined {
 }
 
 /** A step that did not work is not tried again at once, unless the instance was changed since. */
-function backOff({ world, desired, journal }: Context, reason: string): Decision | undefined {
+function backOff({ world, desired, journal }: Context, action: Action['type'], reason: string): Decision | undefined {
   const { failure } = journal;
-  if (failure === undefined || failure.generation !== desired.generation || retryAtMs(failure) <= world.nowMs) return undefined;
+  if (failure?.action !== action || failure.generation !== desired.generation || retryAtMs(failure) <= world.nowMs) return undefined;
   return wait(reason, failure.message, retryAtMs(failure));
 }
 
 function create(context: Context): Decision {
   const { world, desired, journal } = context;
-  const blocked = needsImage(context) ?? backOff(context, reasons.createFailed) ?? coresAreTaken(context);
+  const blocked = needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
   if (blocked !== undefined) return blocked;
   const image = world.images.get(desired.container.image);
   const imageBytes = image?.kind === 'present' ? image.info.sizeBytes : 0;
@@ -176,7 +178,7 @@ function create(context: Context): Decision {
 /** The new image is fetched while the old container still runs. */
 function recreate(context: Context, container: ObservedContainer): Decision {
   const { desired, journal } = context;
-  const blocked = needsImage(context) ?? backOff(context, reasons.recreating);
+  const blocked = needsImage(context) ?? backOff(context, 'recreate', reasons.recreating);
   if (blocked !== undefined) return blocked;
   const fresh: JournalEntry = { ...journal, crashCount: 0, stopRequested: true };
   return {
@@ -195,7 +197,7 @@ function fitLimits(context: Context, container: ObservedContainer): Decision | u
   const { world, desired } = context;
   const limits = wantedLimits(world, desired);
   if (sameLimits(container.limits, limits)) return undefined;
-  const blocked = backOff(context, reasons.error) ?? coresAreTaken(context);
+  const blocked = backOff(context, 'updateLimits', reasons.error) ?? coresAreTaken(context);
   return blocked ?? { action: { type: 'updateLimits', uid: desired.uid, containerId: container.id, limits } };
 }
 
@@ -219,7 +221,7 @@ function start(context: Context, container: ObservedContainer): Decision {
 function cannotStart(context: Context): Decision | undefined {
   const { desired, journal } = context;
   if (failedForGood(desired, journal)) return {};
-  return backOff(context, reasons.createFailed);
+  return backOff(context, 'start', reasons.createFailed);
 }
 
 /** A command that cannot be run is the end of an instance that is not to be restarted. */

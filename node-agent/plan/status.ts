@@ -36,6 +36,7 @@ interface Situation {
 }
 
 export function instanceStatus(input: StatusInput): InstanceStatus {
+  if (input.decision.waiting?.reason === reasons.engineUnavailable) return unknownStatus(input);
   const { current, desired, journal, container, image } = input;
   const situation = situationOf(input);
   const conditions = conditionsOf(input, situation).reduce<Condition[] | undefined>(
@@ -60,6 +61,14 @@ export function instanceStatus(input: StatusInput): InstanceStatus {
   else status.lastState = { terminated: terminated(lastEnd) };
   if (input.diskUsedBytes !== undefined) status.usage = { ...current.usage, disk: wholeMebibytes(input.diskUsedBytes) };
   return status;
+}
+
+/** Nobody can tell how the container is: what was said of it stays, but for Ready. */
+function unknownStatus({ current, desired, journal, nowMs }: StatusInput): InstanceStatus {
+  const message = 'The container engine of the provider does not answer';
+  const update: ConditionUpdate = { type: conditionTypes.ready, status: 'Unknown', reason: reasons.engineUnavailable, message };
+  const conditions = setCondition(current.conditions, { ...update, observedGeneration: desired.generation }, nowMs);
+  return { ...current, observedGeneration: desired.generation, observedEpoch: journal.epoch, conditions };
 }
 
 function imageIdOf(image: ImageState | undefined): string | undefined {

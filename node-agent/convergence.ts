@@ -1,0 +1,208 @@
+/** Brings one instance to where the API wants it, step by step, and says in its status how far that got. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Instance } from '../api/generated/instance.ts';
+import type { Provider } from '../api/generated/provider.ts';
+import { reasons } from '../api/reasons.ts';
+import { instances } from '../api/resource-type.ts';
+import { ApiError, isNotFound } from '../client/client.ts';
+import type { Client } from '../client/client.ts';
+import type { Informer } from '../client/informer.ts';
+import { WaitingError, recheckAfter, settled } from '../runtime/controller.ts';
+import type { Controller, Outcome, ReconcileContext } from '../runtime/controller.ts';
+import type { EventRecorder } from '../runtime/event-recorder.ts';
+import { updateStatus } from '../runtime/status-writer.ts';
+import { desiredInstance } from './desired-instance.ts';
+import type { DiskUsage } from './disk-usage.ts';
+import type { EngineHealth } from './engine-health.ts';
+import { engineErrorKind } from './engine/engine.ts';
+import type { Engine } from './engine/engine.ts';
+import { Executor } from './executor.ts';
+import type { ImageStore } from './image-store.ts';
+import type { CpuTopology } from './inventory/cpu-topology.ts';
+import type { Journal } from './journal/journal.ts';
+import { planCpus } from './limits/cpu-pinning.ts';
+import type { CpuPlan } from './limits/cpu-pinning.ts';
+import type { ObservedContainers } from './observed-containers.ts';
+import { decide, isRunning, ownContainers } from './plan/converge.ts';
+import { instanceStatus } from './plan/status.ts';
+import type { Decision, DesiredInstance, World } from './plan/world.ts';
+
+export interface ConvergenceOptions {
+  client: Client;
+  providerUid: string;
+  /** Of the instances assigned to this provider, with an index `uid`. */
+  informer: Informer<Instance>;
+  /** As it is now. */
+  provider: () => Provider;
+  engine: Engine;
+  health: EngineHealth;
+  observed: ObservedContainers;
+  journal: Journal;
+  images: ImageStore;
+  diskUsage: DiskUsage;
+  topology: CpuTopology;
+  recorder: EventRecorder;
+}
+
+/** Steps of one pass; an instance takes six from nothing to running. */
+const mostSteps = 12;
+const concurrency = 4;
+/** Of the engine; a restart of dockerd takes less, and is not worth a word in a status. */
+const toleratedAbsenceMs = 5_000;
+const absenceRecheckMs = 500;
+
+/** The controller; keys are instance uids. */
+export class Convergence implements Controller {
+  readonly name = 'instance-convergence';
+  readonly concurrency = concurrency;
+  readonly #options: ConvergenceOptions;
+  readonly #executor: Executor;
+  #enqueue: (uid: string, delayMs?: number) => void = () => undefined;
+  #isSynced = false;
+  #lastCpus: ReadonlyMap<string, string> = new Map();
+
+  constructor(options: ConvergenceOptions) {
+    this.#options = options;
+    const { engine, journal, images } = options;
+    this.#executor = new Executor({ engine, journal, images, announceRecreation: (uid) => this.#announceRecreation(uid) });
+  }
+
+  start(enqueue: (uid: string, delayMs?: number) => void): void {
+    this.#enqueue = enqueue;
+    this.#options.informer.onChange((_key, object, previous) => {
+      const uids = new Set([object?.metadata.uid, previous?.metadata.uid]);
+      for (const uid of uids) if (uid !== undefined) enqueue(uid);
+    });
+  }
+
+  /** From now on a container without an instance is one too many. */
+  setSynced(): void {
+    this.#isSynced = true;
+    this.enqueueAll();
+  }
+
+  enqueue(uid: string): void {
+    this.#enqueue(uid);
+  }
+
+  enqueueAll(): void {
+    const { informer, observed, journal } = this.#options;
+    const listed = informer.list().flatMap(({ metadata }) => metadata.uid ?? []);
+    for (const uid of new Set([...listed, ...observed.byInstance.keys(), ...journal.entries.keys()])) this.#enqueue(uid);
+  }
+
+  async reconcile(uid: string, { logger, signal, nowMs }: ReconcileContext): Promise<Outcome> {
+    const { observed, health } = this.#options;
+    let decision: Decision;
+    try {
+      if (health.isReady) await observed.look(uid);
+      decision = this.#decide(uid);
+      for (let step = 0; decision.action !== undefined && step < mostSteps; step += 1) {
+        signal.throwIfAborted();
+        await this.#executor.run(decision.action, { generation: this.#desired(uid)?.generation ?? 0, logger });
+        await observed.look(uid);
+        decision = this.#decide(uid);
+      }
+    } catch (error) {
+      if (engineErrorKind(error) !== 'unavailable') throw error;
+      health.noteAbsence(error);
+      decision = this.#decide(uid);
+    }
+    if (decision.waiting?.reason === reasons.engineUnavailable && health.absentMs() < toleratedAbsenceMs)
+      return recheckAfter(absenceRecheckMs);
+    await this.#writeStatus(uid, decision, signal);
+    if (decision.action !== undefined) return recheckAfter(0);
+    return decision.recheckAtMs === undefined ? settled : recheckAfter(Math.max(50, decision.recheckAtMs - nowMs));
+  }
+
+  #instance(uid: string): Instance | undefined {
+    return this.#options.informer.byIndex('uid', uid)[0];
+  }
+
+  #desired(uid: string): DesiredInstance | undefined {
+    const instance = this.#instance(uid);
+    return instance === undefined ? undefined : desiredInstance(instance, this.#options.provider(), this.#options.providerUid);
+  }
+
+  #decide(uid: string): Decision {
+    return decide(this.#world(uid), uid);
+  }
+
+  #world(uid: string): World {
+    const { providerUid, health, observed, journal, images } = this.#options;
+    const desired = this.#desired(uid);
+    return {
+      nowMs: Date.now(),
+      providerUid,
+      engine: health.isReady ? 'ready' : 'unavailable',
+      synced: this.#isSynced,
+      desired: new Map(desired === undefined ? [] : [[uid, desired]]),
+      observed: observed.byInstance,
+      journal: journal.entries,
+      images: images.states,
+      cpus: this.#planCpus(uid),
+      diskQuota: health.diskQuota,
+    };
+  }
+
+  /** Of all instances that are to run; those whose processors change are looked at as well. */
+  #planCpus(current: string): CpuPlan {
+    const { informer, provider, providerUid, observed, topology } = this.#options;
+    const wanted = informer
+      .list()
+      .flatMap((instance) => desiredInstance(instance, provider(), providerUid) ?? [])
+      .filter((desired) => !desired.deleting && !desired.finished && desired.powerState === 'Running');
+    const demands = wanted.map(({ uid, resources }) => ({
+      uid,
+      requestMillis: resources.cpuRequestMillicores,
+      limitMillis: resources.cpuLimitMillicores,
+      current: ownContainers({ observed: observed.byInstance, providerUid }, uid).find(isRunning)?.limits.cpuset ?? '',
+    }));
+    const plan = planCpus(topology, demands);
+    for (const [uid, cpuset] of plan.cpusets) if (uid !== current && this.#lastCpus.get(uid) !== cpuset) this.#enqueue(uid);
+    this.#lastCpus = plan.cpusets;
+    return plan;
+  }
+
+  async #announceRecreation(uid: string): Promise<void> {
+    const instance = this.#instance(uid);
+    if (instance === undefined) return;
+    const { recorder } = this.#options;
+    const message = `The container is made anew with a fresh disk, because its image, command, args, env or workingDir changed (${instance.spec.image})`;
+    recorder.record(instance, 'Normal', reasons.recreating, message);
+    // An API that is away does not keep the change from being made.
+    await Promise.race([recorder.flush(), delay(2_000, undefined, { ref: false })]);
+  }
+
+  /** By compare-and-set, decided anew on each read: never at an older placement than the one that was acted on. */
+  async #writeStatus(uid: string, decision: Decision, signal: AbortSignal): Promise<void> {
+    const { client, provider, providerUid, journal, observed, images, diskUsage } = this.#options;
+    const instance = this.#instance(uid);
+    const { name, namespace } = instance?.metadata ?? {};
+    if (instance === undefined || name === undefined || namespace === undefined) return;
+    const write = (draft: Instance): boolean => {
+      const desired = draft.metadata.uid === uid ? desiredInstance(draft, provider(), providerUid) : undefined;
+      // What is being deleted may never have been acted on.
+      const entry = journal.entries.get(uid) ?? (desired?.deleting === true ? noEntry(desired) : undefined);
+      if (desired === undefined || entry?.epoch !== desired.epoch) return false;
+      const container = ownContainers({ observed: observed.byInstance, providerUid }, uid)[0];
+      const image = images.states.get(desired.container.image);
+      const diskUsedBytes = container === undefined ? undefined : diskUsage.of(container.id);
+      const current = draft.status ?? {};
+      draft.status = instanceStatus({ desired, current, journal: entry, container, decision, image, diskUsedBytes, nowMs: Date.now() });
+      return true;
+    };
+    try {
+      const mutate = (draft: Instance): false | undefined => (write(draft) ? undefined : false);
+      await updateStatus(client, instances, { name, namespace }, mutate, { from: instance, signal, timeoutMs: 10_000 });
+    } catch (error) {
+      if (isNotFound(error)) return;
+      if (error instanceof ApiError || signal.aborted) throw error;
+      throw new WaitingError('ApiUnreachable', error instanceof Error ? error.message : String(error));
+    }
+  }
+}
+
+function noEntry({ uid, epoch, reportedRestartCount }: DesiredInstance): World['journal'] extends ReadonlyMap<string, infer E> ? E : never {
+  return { uid, epoch, restartCount: reportedRestartCount, crashCount: 0, stopRequested: false };
+}

@@ -1,0 +1,54 @@
+/** What instances wrote to their disks, measured now and then: the engine walks files for it. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Engine } from './engine/engine.ts';
+
+export interface DiskUsage {
+  /** Bytes; undefined when not measured yet. */
+  of(containerId: string): number | undefined;
+  stop(): Promise<void>;
+}
+
+export interface DiskUsageOptions {
+  engine: Engine;
+  containerIds: () => readonly string[];
+  /** After the usage of a container changed by a mebibyte or more. */
+  onChange(containerId: string): void;
+}
+
+/** Between two rounds, and between two containers of a round: one at a time, so that a slow disk is not kept busy. */
+const roundIntervalMs = 60_000;
+const firstRoundMs = 10_000;
+const pauseMs = 200;
+const noticeableBytes = 1024 * 1024;
+
+export function startDiskUsage(options: DiskUsageOptions): DiskUsage {
+  const measured = new Map<string, number>();
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const pause = async (ms: number): Promise<boolean> => delay(ms, true, { signal }).catch(() => false);
+
+  async function round(): Promise<void> {
+    const ids = new Set(options.containerIds());
+    for (const id of measured.keys()) if (!ids.has(id)) measured.delete(id);
+    for (const id of ids) {
+      if (!(await pause(pauseMs))) return;
+      const bytes = await options.engine.diskUsage(id).catch(() => undefined);
+      if (bytes === undefined || Math.abs(bytes - (measured.get(id) ?? -noticeableBytes)) < noticeableBytes) continue;
+      measured.set(id, bytes);
+      options.onChange(id);
+    }
+  }
+
+  async function run(): Promise<void> {
+    for (let waitMs = firstRoundMs; await pause(waitMs); waitMs = roundIntervalMs) await round();
+  }
+
+  const running = run();
+  return {
+    of: (containerId) => measured.get(containerId),
+    stop: async () => {
+      stopping.abort();
+      await running;
+    },
+  };
+}

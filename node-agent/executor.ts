@@ -1,0 +1,121 @@
+/** Takes one step of a plan. What must be remembered is written before; what did not work is written after. */
+import type { Logger } from '../runtime/logger.ts';
+import { EngineError, engineErrorKind } from './engine/engine.ts';
+import type { Engine } from './engine/engine.ts';
+import type { ImageStore } from './image-store.ts';
+import type { Journal } from './journal/journal.ts';
+import type { Action, ActionFailure } from './plan/world.ts';
+
+export interface ExecutorOptions {
+  engine: Engine;
+  journal: Journal;
+  images: ImageStore;
+  /** Called before a container is thrown away for a new one; resolves when it was said. */
+  announceRecreation(uid: string): Promise<void>;
+}
+
+export interface ActionContext {
+  /** Of the instance now: a later one tries again at once what failed. */
+  generation: number;
+  logger: Logger;
+}
+
+export class Executor {
+  readonly #options: ExecutorOptions;
+
+  constructor(options: ExecutorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves when the step was taken or its failure noted.
+   * @throws {EngineError} of kind `unavailable`, and whatever keeps the journal from being written.
+   */
+  async run(action: Action, { generation, logger }: ActionContext): Promise<void> {
+    const { journal } = this.#options;
+    if ('journal' in action) await journal.put(action.journal);
+    try {
+      await this.#act(action);
+      logger.debug('step taken', { action: action.type });
+      await this.#clearFailure(action);
+    } catch (error) {
+      const kind = engineErrorKind(error);
+      if (kind === 'unavailable') throw error;
+      const message = error instanceof Error ? error.message : String(error);
+      logger.warn('a step did not work', { action: action.type, kind, error: message });
+      await this.#noteFailure(action, { kind, message, generation });
+    }
+  }
+
+  async #act(action: Action): Promise<void> {
+    const { engine, journal, images } = this.#options;
+    switch (action.type) {
+      case 'adopt':
+        return;
+      case 'forget':
+        return journal.delete(action.uid);
+      case 'checkImage':
+        return images.check(action.image);
+      case 'pull':
+        images.pull(action.image);
+        return;
+      case 'create':
+        await this.#create(action);
+        return;
+      case 'start':
+        return engine.startContainer(action.containerId);
+      case 'stop':
+        return unlessGone(engine.stopContainer(action.containerId, action.graceSeconds));
+      case 'updateLimits':
+        return engine.updateLimits(action.containerId, action.limits);
+      case 'recreate':
+        await this.#options.announceRecreation(action.uid);
+        return this.#stopAndRemove(action.containerId, action.graceSeconds);
+      case 'remove':
+        return this.#stopAndRemove(action.containerId, action.graceSeconds);
+    }
+  }
+
+  async #create(action: Action & { type: 'create' }): Promise<void> {
+    const { engine, images } = this.#options;
+    try {
+      await engine.createContainer(action.spec);
+    } catch (error) {
+      // The image was removed behind our back: it is looked for again.
+      if (engineErrorKind(error) !== 'notFound') throw error;
+      images.forget(action.spec.image);
+      throw new EngineError('failed', error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  }
+
+  async #stopAndRemove(containerId: string, graceSeconds: number): Promise<void> {
+    const { engine } = this.#options;
+    await unlessGone(engine.stopContainer(containerId, graceSeconds));
+    await engine.removeContainer(containerId);
+  }
+
+  async #clearFailure({ uid, type }: Action): Promise<void> {
+    const { journal } = this.#options;
+    const entry = journal.entries.get(uid);
+    if (entry?.failure?.action !== type) return;
+    const whole = { ...entry };
+    delete whole.failure;
+    await journal.put(whole);
+  }
+
+  async #noteFailure(action: Action, failure: Pick<ActionFailure, 'kind' | 'message' | 'generation'>): Promise<void> {
+    const { journal } = this.#options;
+    const entry = journal.entries.get(action.uid);
+    if (entry === undefined) return;
+    const before = entry.failure?.action === action.type && entry.failure.generation === failure.generation ? entry.failure.count : 0;
+    await journal.put({ ...entry, failure: { ...failure, action: action.type, atMs: Date.now(), count: before + 1 } });
+  }
+}
+
+async function unlessGone(call: Promise<void>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if (engineErrorKind(error) !== 'notFound') throw error;
+  }
+}

@@ -1,0 +1,167 @@
+/** The parts of an agent at work, wired together. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Instance } from '../api/generated/instance.ts';
+import type { Provider } from '../api/generated/provider.ts';
+import { instances, providers } from '../api/resource-type.ts';
+import type { Client } from '../client/client.ts';
+import type { Informer } from '../client/informer.ts';
+import { createInformer } from '../client/kube-informer.ts';
+import { createEventRecorder } from '../runtime/event-recorder.ts';
+import type { EventRecorder } from '../runtime/event-recorder.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { createManager } from '../runtime/manager.ts';
+import type { Manager } from '../runtime/manager.ts';
+import { Convergence } from './convergence.ts';
+import { startDiskUsage } from './disk-usage.ts';
+import type { DiskUsage } from './disk-usage.ts';
+import { EngineHealth } from './engine-health.ts';
+import type { Engine } from './engine/engine.ts';
+import { createImageStore } from './image-store.ts';
+import type { ImageStore } from './image-store.ts';
+import { readDisk } from './inventory/machine.ts';
+import type { Machine } from './inventory/machine.ts';
+import type { Journal } from './journal/journal.ts';
+import { ObservedContainers } from './observed-containers.ts';
+import { keepProviderLease } from './provider-lease.ts';
+import type { ProviderLease } from './provider-lease.ts';
+import type { Measured } from './provider-report.ts';
+import { ProviderReporter } from './provider-reporter.ts';
+
+export interface RunningAgentOptions {
+  client: Client;
+  providerName: string;
+  providerUid: string;
+  /** As the API had it at the start. */
+  provider: Provider;
+  engine: Engine;
+  /** Closed at the end. */
+  journal: Journal;
+  machine: Machine;
+  logger: Logger;
+}
+
+/** Everything is looked at this often, whatever was heard of it. */
+const resyncMs = 60_000;
+
+export class RunningAgent {
+  readonly #options: RunningAgentOptions;
+  readonly #stopping = new AbortController();
+  readonly #informer: Informer<Instance>;
+  readonly #providerInformer: Informer<Provider>;
+  readonly #observed: ObservedContainers;
+  readonly #recorder: EventRecorder;
+  readonly #images: ImageStore;
+  readonly #diskUsage: DiskUsage;
+  readonly #health: EngineHealth;
+  readonly #convergence: Convergence;
+  readonly #manager: Manager;
+  readonly #reporter: ProviderReporter;
+  #provider: Provider;
+  #lease: ProviderLease | undefined;
+  #resync: Promise<void> = Promise.resolve();
+
+  constructor(options: RunningAgentOptions) {
+    const { client, providerName, providerUid, engine, journal, machine, logger } = options;
+    this.#options = options;
+    this.#provider = options.provider;
+    const indexes = { uid: ({ metadata: { uid } }: Instance) => (uid === undefined ? [] : [uid]) };
+    const fieldSelector = `status.assignment.providerUID=${providerUid}`;
+    this.#informer = createInformer(client, instances, { fieldSelector, indexes, logger });
+    this.#providerInformer = createInformer(client, providers, { fieldSelector: `metadata.name=${providerName}`, logger });
+    this.#observed = new ObservedContainers(engine, providerUid);
+    this.#recorder = createEventRecorder({ client, component: 'potluck-agent', instance: providerName, logger });
+    this.#images = createImageStore({ engine, onChange: (reference) => this.#onImage(reference), logger });
+    const containerIds = (): string[] => [...this.#observed.byInstance.values()].flat().map(({ id }) => id);
+    this.#diskUsage = startDiskUsage({ engine, containerIds, onChange: (id) => this.#onDiskUsage(id) });
+    this.#reporter = new ProviderReporter({ client, logger, provider: () => this.#provider, measure: () => this.#measure() });
+    this.#health = new EngineHealth({
+      engine,
+      providerUid,
+      logger,
+      onReady: () => this.#observed.listAll(),
+      afterReady: () => {
+        this.#convergence.enqueueAll();
+        this.#reporter.reportSoon();
+      },
+      onAbsent: () => this.#convergence.enqueueAll(),
+      onEvent: (instanceUid) => this.#convergence.enqueue(instanceUid),
+    });
+    this.#convergence = new Convergence({
+      client,
+      providerUid,
+      informer: this.#informer,
+      provider: () => this.#provider,
+      engine,
+      health: this.#health,
+      observed: this.#observed,
+      journal,
+      images: this.#images,
+      diskUsage: this.#diskUsage,
+      topology: machine.topology,
+      recorder: this.#recorder,
+    });
+    this.#manager = createManager({ logger });
+    this.#manager.add(this.#convergence);
+  }
+
+  start(): void {
+    const { client, providerName, providerUid, journal, logger } = this.#options;
+    this.#lease = keepProviderLease({ client, providerName, providerUid, logger });
+    this.#manager.start();
+    this.#health.start();
+    this.#providerInformer.onChange((_key, provider) => this.#onProvider(provider));
+    this.#providerInformer.start();
+    this.#informer.start();
+    this.#informer.whenSynced().then(
+      () => this.#convergence.setSynced(),
+      () => undefined,
+    );
+    this.#resync = this.#keepLooking();
+    logger.info('the agent runs', { provider: providerName, knownInstances: journal.entries.size });
+  }
+
+  /** Containers go on running. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
+    await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
+    await Promise.all([this.#images.stop(), this.#diskUsage.stop(), this.#reporter.stop(), this.#lease?.stop(), this.#recorder.stop()]);
+    await this.#options.journal.close();
+  }
+
+  #onProvider(provider: Provider | undefined): void {
+    if (provider?.metadata.uid !== this.#options.providerUid) return;
+    const before = this.#provider;
+    this.#provider = provider;
+    // The lease's owner writes conditions all the time; only these decide what instances get.
+    const relevant = ({ spec, status }: Provider): string => JSON.stringify([spec, status?.allocatable]);
+    if (relevant(before) === relevant(provider)) return;
+    this.#convergence.enqueueAll();
+    this.#reporter.reportSoon();
+  }
+
+  #onImage(reference: string): void {
+    for (const { spec, metadata } of this.#informer.list()) {
+      if (spec.image === reference && metadata.uid !== undefined) this.#convergence.enqueue(metadata.uid);
+    }
+  }
+
+  #onDiskUsage(containerId: string): void {
+    for (const [uid, containers] of this.#observed.byInstance) {
+      if (containers.some(({ id }) => id === containerId)) this.#convergence.enqueue(uid);
+    }
+  }
+
+  async #measure(): Promise<Measured> {
+    const engine = this.#health.info ?? (await this.#options.engine.info());
+    return { machine: this.#options.machine, disk: await readDisk(engine.dataRoot), engine };
+  }
+
+  async #keepLooking(): Promise<void> {
+    while (await delay(resyncMs, true, { signal: this.#stopping.signal }).catch(() => false)) {
+      this.#images.keepOnly((reference) => this.#informer.list().some(({ spec }) => spec.image === reference));
+      if (this.#health.isReady) await this.#observed.listAll().catch((error: unknown) => this.#health.noteAbsence(error));
+      this.#convergence.enqueueAll();
+    }
+  }
+}
