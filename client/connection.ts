@@ -1,6 +1,6 @@
 /** Where the API is and who we are: a keep-alive agent with our certificate, read anew when the files changed. */
 import { readFile, stat } from 'node:fs/promises';
-import type { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpAgent } from 'node:http';
 import { Agent } from 'node:https';
 import type { RequestOptions } from 'node:https';
 import type { Cluster, User } from '@kubernetes/client-node/dist/config_types.js';
@@ -92,7 +92,7 @@ async function load(kubeconfig: string | LoadedKubeconfig): Promise<Loaded> {
 }
 
 async function plainCredentials(cluster: Cluster, user: User | undefined): Promise<Credentials> {
-  const agent = new Agent({
+  const options = {
     keepAlive: true,
     // Half-open connections are found by TCP after a while, also those that wait for a server that is gone.
     keepAliveMsecs: 15_000,
@@ -103,14 +103,17 @@ async function plainCredentials(cluster: Cluster, user: User | undefined): Promi
       servername: cluster.tlsServerName,
     }),
     ...(cluster.skipTLSVerify ? { rejectUnauthorized: false } : {}),
-  });
+  };
+  const server = withoutSlash(cluster.server);
+  // `kubectl proxy` speaks plain HTTP.
+  const agent = server.startsWith('http:') ? new HttpAgent(options) : new Agent(options);
   const headers: Record<string, string> = {};
   if (user?.token !== undefined) headers['authorization'] = `Bearer ${user.token}`;
   else if (user?.username !== undefined) {
     headers['authorization'] = `Basic ${Buffer.from(`${user.username}:${user.password ?? ''}`).toString('base64')}`;
   }
   if (user?.impersonateUser !== undefined) headers['impersonate-user'] = user.impersonateUser;
-  return { server: withoutSlash(cluster.server), agent, headers };
+  return { server, agent, headers };
 }
 
 async function clientNodeCredentials(config: LoadedKubeconfig, cluster: Cluster): Promise<() => Promise<Credentials>> {
