@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { signClientCertificate } from '../apiserver/access/certificates.ts';
@@ -35,6 +35,7 @@ export async function enroll(options: EnrollOptions): Promise<Provider> {
   const name = options.name ?? toLabel(hostname().split('.')[0] ?? '', 'this-machine');
   const provider = await getOrCreate(client, name, options.owner ?? invokingUser(), paths, signal);
   const uid = provider.metadata.uid ?? '';
+  await mkdir(paths.agent, { recursive: true, mode: 0o700 });
   const read = (file: string): Promise<string> => readFile(join(paths.pki, file), 'utf8');
   const authority = { certPem: await read('ca.crt'), keyPem: await read('ca.key') };
   const subject = { commonName: providerUser(uid), organizations: [providersGroup] };

@@ -85,12 +85,9 @@ async function start(options: PoolOptions, example: boolean, context: StartConte
   try {
     const ended = await endSurvivors(paths, context.logger, signal);
     if (ended.length > 0) progress.note(`✓ ended what an earlier potluck up left running: ${ended.join(', ')}`);
-    await checkMachine({
-      home: paths.home,
-      listen: options.listen,
-      ownEtcd: options.etcd === undefined,
-      ownEngine: options.engine === 'pool',
-    });
+    const engine = parseEngine(options.engine);
+    const engineSocket = engine === 'pool' ? undefined : engine.socketPath;
+    await checkMachine({ home: paths.home, listen: options.listen, ownEtcd: options.etcd === undefined, engineSocket });
     const listen = await withRealPort(options.listen);
     const pool = await startPool({ ...options, listen }, context);
     const stop = async (): Promise<void> => {
@@ -106,8 +103,15 @@ async function start(options: PoolOptions, example: boolean, context: StartConte
     return { stop };
   } catch (error) {
     await lock.release();
+    if (!(error instanceof UserError) && !signal.aborted) sayUnexpected(paths, error);
     throw error;
   }
+}
+
+/** The log has the whole of it; a terminal gets what a person can use. */
+function sayUnexpected(paths: PoolPaths, error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`The pool did not start: ${message}\nLogs are in ${paths.logs}.\n`);
 }
 
 interface Presentation {

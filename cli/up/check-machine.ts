@@ -4,6 +4,7 @@ import { mkdir, statfs } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { UserError, type ErrorName } from '../../api/errors.ts';
+import { createDockerEngine } from '../../node-agent/engine/docker-engine.ts';
 import type { HostPort } from '../command-line/host-port.ts';
 import { formatHostPort } from '../command-line/host-port.ts';
 
@@ -14,7 +15,8 @@ export interface MachineNeeds {
   home: string;
   listen: HostPort;
   ownEtcd: boolean;
-  ownEngine: boolean;
+  /** Socket of an engine that somebody else runs; the pool starts its own where absent. */
+  engineSocket: string | undefined;
 }
 
 /** Programs of the pool's own engine, each with the Debian package that has it. */
@@ -30,15 +32,16 @@ const enginePrograms: readonly (readonly [string, string])[] = [
 
 /** Throws what would otherwise fail later and less clearly: rights, programs, room, the port. */
 export async function checkMachine(needs: MachineNeeds): Promise<void> {
-  if (needs.ownEngine && process.getuid?.() !== 0) {
+  const ownEngine = needs.engineSocket === undefined;
+  if (ownEngine && process.getuid?.() !== 0) {
     const remedy = 'Run it with sudo, or use an engine that you may use: --engine unix:///run/user/1000/docker.sock';
     throw new UserError('NOT_ROOT', "the pool's own container engine needs root", remedy);
   }
   if (needs.ownEtcd) requirePrograms('ETCD_MISSING', [['etcd', 'etcd-server']], 'or give an etcd of your own with --etcd-servers');
-  if (needs.ownEngine)
-    requirePrograms('DOCKER_MISSING', enginePrograms, 'or use an engine that runs: --engine unix:///var/run/docker.sock');
+  if (ownEngine) requirePrograms('DOCKER_MISSING', enginePrograms, 'or use an engine that runs: --engine unix:///var/run/docker.sock');
   await requireRoom(needs.home, neededBytes);
   await requirePort(needs.listen);
+  if (needs.engineSocket !== undefined) await requireEngine(needs.engineSocket);
 }
 
 function requirePrograms(error: ErrorName, programs: readonly (readonly [string, string])[], otherwise: string): void {
@@ -76,6 +79,15 @@ export async function requireRoom(directory: string, bytes: number): Promise<voi
     `${directory} has ${megabytes(free)} free and a pool needs ${megabytes(bytes)}`,
     'Make room, or choose another place with --home',
   );
+}
+
+async function requireEngine(socketPath: string): Promise<void> {
+  try {
+    await createDockerEngine(socketPath).info();
+  } catch (error) {
+    const remedy = "Start it and check that this user may use it, or leave --engine out to use the pool's own";
+    throw new UserError('ENGINE_UNREACHABLE', `the container engine at ${socketPath} does not answer`, remedy, { cause: error });
+  }
 }
 
 /** Throws `PORT_IN_USE` when nobody could listen there now. */

@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises';
 import type { Provider } from '../../api/generated/provider.ts';
 import { providers } from '../../api/resource-type.ts';
-import { UserError } from '../../api/errors.ts';
 import { createClient, type KubeClient } from '../../client/kube-client.ts';
 import { createDockerEngine } from '../../node-agent/engine/docker-engine.ts';
 import { stopPoolEngine } from '../../node-agent/engine/pool-engine.ts';
@@ -118,7 +117,6 @@ async function startAgent(options: PoolOptions, provider: Provider, context: Sta
     await dockerEngine.info();
     return true;
   };
-  if (parsed !== 'pool') await check().catch((error: unknown) => Promise.reject(engineUnreachable(socketPath, error)));
   const readiness = { check, timeoutMs: engineReadyMs, intervalMs: 100 };
   const child = superviseAgent({ paths, provider: provider.metadata.name ?? '', engine, readiness, logger });
   if (parsed === 'pool') undo.add('container engine', () => stopPoolEngine(paths.home, logger));
@@ -128,11 +126,6 @@ async function startAgent(options: PoolOptions, provider: Provider, context: Sta
   undo.add('agent', () => child.stop());
   await progress.step('agent and container engine', () => abortable(child.start(), signal));
   return socketPath;
-}
-
-function engineUnreachable(socketPath: string, cause: unknown): UserError {
-  const what = `the container engine at ${socketPath} does not answer`;
-  return new UserError('ENGINE_UNREACHABLE', what, "Start it, or leave --engine out to use the pool's own", { cause });
 }
 
 async function untilProviderReady(client: KubeClient, provider: Provider, signal: AbortSignal): Promise<void> {

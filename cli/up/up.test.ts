@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
@@ -26,24 +27,38 @@ function isUserError(code: string): (error: unknown) => boolean {
 
 describe('potluck up, before anything starts,', () => {
   let home: string;
+  let engine: Server;
+  let engineSocket: string;
   beforeEach(async () => {
     home = await mkdtemp(join(tmpdir(), 'up-'));
+    engineSocket = join(home, 'engine.sock');
+    engine = createHttpServer((_, response) => response.setHeader('content-type', 'application/json').end('{}')).listen(engineSocket);
+    await once(engine, 'listening');
   });
-  afterEach(() => rm(home, { recursive: true, force: true }));
+  afterEach(async () => {
+    engine.closeAllConnections();
+    engine.close();
+    await rm(home, { recursive: true, force: true });
+  });
+
+  it('says that an engine of the machine does not answer', async () => {
+    const listen = { host: '127.0.0.1', port: 0 };
+    await assert.rejects(checkMachine({ home, listen, ownEtcd: false, engineSocket: join(home, 'none.sock') }), isUserError('PLK012'));
+  });
 
   it('says which port is in use and how to find who uses it', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const check = checkMachine({ home, listen: { host: '127.0.0.1', port }, ownEtcd: false, ownEngine: false });
+    const check = checkMachine({ home, listen: { host: '127.0.0.1', port }, ownEtcd: false, engineSocket });
     await assert.rejects(check, (error) => isUserError('PLK001')(error) && (error as UserError).toString().includes(String(port)));
     server.close();
     await once(server, 'close');
-    await checkMachine({ home, listen: { host: '127.0.0.1', port }, ownEtcd: false, ownEngine: false });
+    await checkMachine({ home, listen: { host: '127.0.0.1', port }, ownEtcd: false, engineSocket });
   });
 
   it('refuses an address that is not of this machine', async () => {
-    const check = checkMachine({ home, listen: { host: '192.0.2.1', port: 0 }, ownEtcd: false, ownEngine: false });
+    const check = checkMachine({ home, listen: { host: '192.0.2.1', port: 0 }, ownEtcd: false, engineSocket });
     await assert.rejects(check, isUserError('PLK010'));
   });
 
@@ -52,7 +67,7 @@ describe('potluck up, before anything starts,', () => {
     process.env['PATH'] = home;
     try {
       const listen = { host: '127.0.0.1', port: 0 };
-      await assert.rejects(checkMachine({ home, listen, ownEtcd: true, ownEngine: false }), (error) => {
+      await assert.rejects(checkMachine({ home, listen, ownEtcd: true, engineSocket }), (error) => {
         return isUserError('PLK002')(error) && /etcd-server.*--etcd-servers/.test((error as UserError).toString());
       });
     } finally {
