@@ -19,11 +19,11 @@ const maxErrors = 100;
 
 function validateSchema(validator: Validator, object: unknown, old: unknown): FieldError[] {
   const errors: FieldError[] = [];
-  validator(object, { path: [], errors, ratcheting: false }, undefined);
+  validator(object, { path: [], errors }, undefined);
   if (errors.length === 0 || old === undefined) return errors;
   // Only a faulty object pays for the comparison with what it was.
   const left: FieldError[] = [];
-  validator(object, { path: [], errors: left, ratcheting: true }, old);
+  validator(object, { path: [], errors: left }, old);
   return left;
 }
 

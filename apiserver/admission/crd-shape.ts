@@ -175,7 +175,7 @@ function at(walk: Walk, segments: readonly PathSegment[], work: () => void): voi
 }
 
 function walkKeyword(value: unknown, keyword: KeywordShape, walk: Walk): void {
-  const context = { path: walk.path, errors: walk.errors, ratcheting: false };
+  const context = { path: walk.path, errors: walk.errors };
   switch (keyword) {
     case 'texts':
       checkTexts(value, context, undefined);
@@ -228,7 +228,7 @@ function walkSchema(schema: unknown, walk: Walk): void {
 /** What of the shape is wrong; with none, the object can be taken for a {@link CustomResourceDefinition} whose nulls stand for absence. */
 export function shapeErrors(crd: unknown): FieldError[] {
   const errors: FieldError[] = [];
-  checkShape(crd, { path: [], errors, ratcheting: false }, undefined);
+  checkShape(crd, { path: [], errors }, undefined);
   if (errors.length > 0) return errors;
   const versions = (crd as CustomResourceDefinition).spec?.versions ?? [];
   const walk: Walk = { path: [], errors, schemas: 0, depth: 0 };

@@ -14,7 +14,7 @@ function checkDefault(schema: JsonSchema, field: string): FieldError[] {
   compilePruner(schema, false)(copyJson(value), [], unknown);
   if (unknown.length > 0) return [invalidValue(at, value, 'must not have unknown fields')];
   const errors: FieldError[] = [];
-  compileValidator(schema)(value, { path: [], errors, ratcheting: false }, undefined);
+  compileValidator(schema)(value, { path: [], errors }, undefined);
   return errors.map((error) => ({ ...error, field: error.field === '' ? at : `${at}.${error.field}` }));
 }
 

@@ -147,7 +147,7 @@ function checkFinalizers(finalizers: readonly string[]): FieldError[] {
 /** Empty when every field has its type. */
 function typeErrors(metadata: unknown): FieldError[] {
   const errors: FieldError[] = [];
-  checkTypes(metadata, { path: ['metadata'], errors, ratcheting: false }, undefined);
+  checkTypes(metadata, { path: ['metadata'], errors }, undefined);
   return errors;
 }
 

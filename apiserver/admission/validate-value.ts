@@ -15,13 +15,11 @@ import {
 } from './value-checks.ts';
 import type { ValidationContext } from './value-checks.ts';
 
-/** Adds what is wrong with a value to the context. `old` is what stood there before, undefined when nothing did. */
-export type Validator = (value: unknown, context: Ratcheting, old: unknown) => void;
-
-/** With `ratcheting`, what equals its old value is not looked at: an unchanged fault does not keep an object from being updated. */
-export interface Ratcheting extends ValidationContext {
-  readonly ratcheting: boolean;
-}
+/**
+ * Adds what is wrong with a value to the context. `old` is what stood there before: what equals it is not looked at, so an unchanged fault
+ * does not keep an object from being updated. Undefined where nothing stood, or where nothing is to be forgiven.
+ */
+export type Validator = (value: unknown, context: ValidationContext, old: unknown) => void;
 
 /** Whether `anyOf` says only what `x-kubernetes-int-or-string` says. */
 function isIntOrStringPattern(schema: JsonSchema): boolean {
@@ -29,18 +27,18 @@ function isIntOrStringPattern(schema: JsonSchema): boolean {
   return schema['x-kubernetes-int-or-string'] === true && types?.join() === 'integer,string';
 }
 
-function probe(validator: Validator, value: unknown, context: Ratcheting): Ratcheting {
-  const attempt: Ratcheting = { path: [...context.path], errors: [], ratcheting: false };
+function probe(validator: Validator, value: unknown, context: ValidationContext): ValidationContext {
+  const attempt: ValidationContext = { path: [...context.path], errors: [] };
   validator(value, attempt, undefined);
   return attempt;
 }
 
 /** Errors about a junctor name the field in their text; Kubernetes gives them no field. */
-function junctorError(context: Ratcheting, detail: string): void {
+function junctorError(context: ValidationContext, detail: string): void {
   context.errors.push(invalidValue('<nil>', '', `${JSON.stringify(formatPath(context.path))} ${detail}`));
 }
 
-function addLeast(context: Ratcheting, attempts: readonly Ratcheting[]): void {
+function addLeast(context: ValidationContext, attempts: readonly ValidationContext[]): void {
   const least = attempts.reduce((best, attempt) => (attempt.errors.length < best.errors.length ? attempt : best));
   context.errors.push(...least.errors);
 }
@@ -97,7 +95,7 @@ function compileArray(schema: JsonSchema): Validator {
   return (value, context, old) => {
     const list = value as readonly unknown[];
     if (items !== undefined) {
-      const before = context.ratcheting ? oldItems(schema, old) : undefined;
+      const before = oldItems(schema, old);
       for (const [index, item] of list.entries()) {
         context.path.push(index);
         items(item, context, before?.get(listKeyOf(schema, item)));
@@ -167,7 +165,7 @@ export function compileValidator(schema: JsonSchema): Validator {
   const array = compileArray(schema);
   const object = compileObject(schema);
   return (value, context, old) => {
-    if (context.ratcheting && old !== undefined && jsonEqual(value, old)) return;
+    if (old !== undefined && jsonEqual(value, old)) return;
     if (!checkType(value, context) || value === null) return;
     for (const junctor of junctors) junctor(value, context, old);
     if (typeof value === 'string') for (const check of stringChecks) check(value, context);
