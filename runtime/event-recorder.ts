@@ -100,9 +100,7 @@ class Recorder implements EventRecorder {
       return;
     }
     this.#pending.set(key, { object, type, reason, message: short, times: 1, lastMs: nowMs });
-    this.#loop ??= this.#drain().finally(() => {
-      this.#loop = undefined;
-    });
+    this.#loop ??= this.#drain();
   }
 
   async flush(): Promise<void> {
@@ -136,6 +134,8 @@ class Recorder implements EventRecorder {
     }
     if (this.#dropped > 0) this.#options.logger.debug('events were dropped', { count: this.#dropped });
     this.#dropped = 0;
+    // In the turn that found nothing left: what is recorded after it starts a new loop.
+    this.#loop = undefined;
   }
 
   async #writeWithRetries(key: string, pending: Pending): Promise<void> {
