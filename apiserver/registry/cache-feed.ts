@@ -4,6 +4,7 @@
  */
 import type { Logger } from '../../runtime/logger.ts';
 import { CompactedError, type Change, type Entry, type Store, type StoreWatch } from '../store/store.ts';
+import { StatusError } from './status-error.ts';
 import { registryRoot, resourcePrefixOf } from './storage-keys.ts';
 import { WatchCache, type WatchCacheLimits } from './watch-cache.ts';
 
@@ -63,6 +64,7 @@ export class CacheFeed {
   /** Resolves with true once all changes up to `revision` are applied, with false after `timeoutMs`. */
   waitFor(revision: number, timeoutMs: number): Promise<boolean> {
     if (this.#appliedRevision >= revision && this.#appliedRevision > 0) return Promise.resolve(true);
+    if (this.#stopping.signal.aborted) return Promise.resolve(false);
     return new Promise((resolve) => {
       const settle = (reached: boolean): void => {
         clearTimeout(timer);
@@ -85,7 +87,7 @@ export class CacheFeed {
 
   async close(): Promise<void> {
     this.#stopping.abort();
-    const closing = new Error('the API server is stopping');
+    const closing = new StatusError({ message: 'the API server is stopping', reason: 'ServiceUnavailable', code: 503 });
     for (const cache of this.#caches.values()) cache.endWatches(closing);
     for (const waiter of [...this.#waiters]) waiter.resolve(false);
     await this.#watch?.close();

@@ -73,7 +73,7 @@ async function createOnce(context: ResourceContext, object: JsonObject, options:
   const lifetime = timeToLiveSeconds === undefined ? {} : { timeToLiveSeconds };
   const result = await reachStore(() => store.create(storeKey, value, lifetime));
   if (!result.succeeded) throw alreadyExists(definition, name);
-  return view.show(writtenEntry(storeKey, value, result.revision, result.revision));
+  return view.show(writtenEntry(context, { key: storeKey, value, modRevision: result.revision, createRevision: result.revision }));
 }
 
 /** Fills what the server decides of a new object. */

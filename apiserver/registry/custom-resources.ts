@@ -52,21 +52,25 @@ export class CustomResources {
   /** Takes the present state of the definition called `name`, if it has one. Answers whether what is served changed. */
   apply(name: string, entry: StoredEntry | undefined): boolean {
     const known = this.#served.get(name);
-    const definition = entry?.object as CustomResourceDefinition | undefined;
-    if (definition === undefined || !isEstablished(definition)) return this.#drop(name, known);
-    if (known !== undefined && known.definition.metadata.uid !== definition.metadata.uid) this.#drop(name, known);
-    if (known !== undefined && sameService(known.definition, definition)) {
-      known.stored.terminating = isTerminating(definition);
-      return false;
-    }
     try {
-      this.#served.set(name, this.#serve(definition));
-      return true;
+      return this.#replace(name, known, entry?.object as CustomResourceDefinition | undefined);
     } catch (error) {
       // It was checked when it was written, perhaps by another version of this program.
       this.#options.logger.error('A custom resource definition cannot be served', { name, error });
       return this.#drop(name, known);
     }
+  }
+
+  #replace(name: string, known: Served | undefined, definition: CustomResourceDefinition | undefined): boolean {
+    if (definition === undefined || !isEstablished(definition)) return this.#drop(name, known);
+    if (known !== undefined && known.definition.metadata.uid === definition.metadata.uid && sameService(known.definition, definition)) {
+      known.stored.terminating = isTerminating(definition);
+      return false;
+    }
+    const served = this.#serve(definition);
+    if (known?.definition.metadata.uid !== definition.metadata.uid) this.#drop(name, known);
+    this.#served.set(name, served);
+    return true;
   }
 
   #drop(name: string, known: Served | undefined): boolean {

@@ -32,7 +32,7 @@ export async function deleteObject(context: ResourceContext, key: ObjectKey, opt
   const isNamespaceAbsent = definition.namespaced && key.namespace === undefined;
   if (isNamespaceAbsent) throw notFound(definition, key.name);
   if (stored.strategy.protectedNames?.has(key.name) === true) throw forbidden(definition, key.name, 'this namespace may not be deleted');
-  const known = stored.cache.get(storeKey);
+  const known = stored.cache.latest(storeKey);
   let current = known ?? (await readLatest(context, storeKey));
   let isLatest = known === undefined;
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
@@ -125,21 +125,27 @@ interface Outcome {
 }
 
 async function carryOut(context: ResourceContext, current: StoredEntry, step: DeletionStep, options: DeleteOptions): Promise<Outcome> {
-  const { store, view } = context;
+  const { store, stored, view } = context;
   const { key, revision, createRevision } = current;
   if (step.action === 'wait') return { result: { gone: false, stored: view.show(current) }, current };
   if (step.action === 'remove') {
     const gone: DeleteResult = { gone: true, object: view.show(current).object };
     if (options.dryRun) return { result: gone, current };
     const result = await reachStore(() => store.remove(key, revision));
-    if (result.succeeded) return { result: gone, current };
+    if (result.succeeded) {
+      stored.cache.noteWrite(key, result.revision, undefined);
+      return { result: gone, current };
+    }
     return { current: result.current === undefined ? undefined : entryOf(context, result.current) };
   }
   if (options.dryRun) return { result: { gone: false, stored: unwritten(step.next, revision) }, current };
   const value = encodeBounded(view.toStored(step.next));
   const result = await reachStore(() => store.replace(key, value, revision));
   if (result.succeeded) {
-    return { result: { gone: false, stored: view.show(writtenEntry(key, value, result.revision, createRevision)) }, current };
+    return {
+      result: { gone: false, stored: view.show(writtenEntry(context, { key, value, modRevision: result.revision, createRevision })) },
+      current,
+    };
   }
   return { current: result.current === undefined ? undefined : entryOf(context, result.current) };
 }

@@ -21,7 +21,7 @@ export class NamespaceGate {
   /** Throws 404 when the namespace does not exist, 403 when it is being deleted. */
   async admitCreation(type: { group: string; resource: string }, name: string, namespace: string): Promise<void> {
     const key = `${namespacesPrefix}${namespace}`;
-    let entry = this.#cache.get(key);
+    let entry = this.#cache.latest(key);
     // The namespace may have been made so recently that the cache has not seen it.
     if (entry === undefined) {
       const { entry: stored } = await reachStore(() => this.#store.get(key));

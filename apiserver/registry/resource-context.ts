@@ -56,7 +56,7 @@ export async function readLatest(context: ResourceContext, storeKey: string): Pr
 
 /** The cache's decoding of `entry` if it has it, else a new one. */
 export function entryOf(context: ResourceContext, entry: Entry): StoredEntry {
-  const cached = context.stored.cache.get(entry.key);
+  const cached = context.stored.cache.latest(entry.key);
   return cached?.revision === entry.modRevision ? cached : StoredEntry.fromStore(entry);
 }
 
@@ -73,9 +73,11 @@ export function encodeBounded(object: JsonObject): Buffer {
   return value;
 }
 
-/** What a write made of the object. */
-export function writtenEntry(storeKey: string, value: Buffer, revision: number, createRevision: number): StoredEntry {
-  return StoredEntry.fromStore({ key: storeKey, value, modRevision: revision, createRevision });
+/** What a write made of the object; the cache takes note of it. */
+export function writtenEntry(context: ResourceContext, entry: Entry): StoredEntry {
+  const written = StoredEntry.fromStore(entry);
+  context.stored.cache.noteWrite(entry.key, entry.modRevision, written);
+  return written;
 }
 
 /** An object that was not written: the answer to a dry run. */

@@ -176,7 +176,7 @@ export interface ChangeOptions {
 export async function changeObject(context: ResourceContext, key: ObjectKey, change: Change, how: ChangeOptions): Promise<StoredObject> {
   const { definition, stored } = context;
   const storeKey = storeKeyOf(context, key);
-  const known = stored.cache.get(storeKey);
+  const known = stored.cache.latest(storeKey);
   let current = known ?? (await readLatest(context, storeKey));
   let isLatest = known === undefined;
   for (let attempt = 1; attempt <= how.attempts;) {
@@ -251,6 +251,9 @@ async function writeNext(context: ResourceContext, current: StoredEntry, next: J
     removes ? store.remove(key, revision) : store.replace(key, value, revision, lifetime),
   );
   if (!result.succeeded) return { current: result.current === undefined ? undefined : entryOf(context, result.current) };
-  if (removes) return { done: unwritten(next, revision), current };
-  return { done: view.show(writtenEntry(key, value, result.revision, createRevision)), current };
+  if (removes) {
+    stored.cache.noteWrite(key, result.revision, undefined);
+    return { done: unwritten(next, revision), current };
+  }
+  return { done: view.show(writtenEntry(context, { key, value, modRevision: result.revision, createRevision })), current };
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Change, Entry } from '../store/store.ts';
 import { StatusError } from './status-error.ts';
+import { StoredEntry } from './stored-entry.ts';
 import { WatchCache, type CacheEvent, type CacheWatcher, type WatchCacheLimits } from './watch-cache.ts';
 
 const prefix = '/registry/things/';
@@ -119,6 +120,34 @@ describe('WatchCache', () => {
     cache.endWatches(new Error('over'));
     cache.apply(put(entry('a', 3, 2)));
     assert.deepEqual([watcher.errors.length, watcher.events.length, cache.size], [1, 0, 1]);
+  });
+
+  it('knows of writes before the watch brings them, shows them to nobody else, and shares their decoding', () => {
+    const cache = makeCache();
+    cache.apply(put(entry('a', 2)));
+    const watcher = new Recorder();
+    cache.follow(watcher);
+    const written = StoredEntry.fromStore(entry('a', 5, 2));
+    cache.noteWrite(written.key, 5, written);
+    assert.deepEqual([cache.latest(written.key)?.revision, cache.get(written.key)?.revision, watcher.revisions], [5, 2, []]);
+    cache.apply(put(entry('a', 4, 2)));
+    assert.equal(cache.latest(written.key), written, 'an older change does not hide the write');
+    cache.apply(put(entry('a', 5, 2)));
+    assert.equal(cache.get(written.key), written);
+    cache.noteWrite(written.key, 6, undefined);
+    assert.deepEqual([cache.latest(written.key), cache.get(written.key)], [undefined, written]);
+    cache.apply(gone('a', 6));
+    cache.noteWrite(written.key, 6, undefined);
+    cache.apply(put(entry('a', 7)));
+    for (const [revision, late] of [
+      [5, written],
+      [6, undefined],
+    ] as const)
+      cache.noteWrite(written.key, revision, late);
+    assert.equal(cache.latest(written.key)?.revision, 7, 'news of a write that comes late is no news');
+    cache.apply(gone('a', 8));
+    cache.noteWrite(written.key, 7, StoredEntry.fromStore(entry('a', 7)));
+    assert.equal(cache.latest(written.key), undefined, 'nor is it of what was deleted since');
   });
 
   it('leaves out what is no object, and says so', () => {

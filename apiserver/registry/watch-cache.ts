@@ -17,7 +17,7 @@ export interface CacheEvent {
 }
 
 export interface CacheWatcher {
-  /** Called in order of revisions; must not throw. */
+  /** Called in order of revisions. What it throws ends this watcher. */
   onChange(event: CacheEvent): void;
   /** The cache cannot go on with this watcher, which it has dropped. */
   onEnd(error: Error): void;
@@ -30,11 +30,16 @@ export interface WatchCacheLimits {
   maxBytes: number;
 }
 
+/** Most writes that are remembered until the watch brings them; more are found out by compare-and-set. */
+const maxWritten = 10_000;
+
 export class WatchCache {
   readonly prefix: string;
   readonly #limits: WatchCacheLimits;
   readonly #onDamaged: (key: string, error: unknown) => void;
   readonly #objects = new Map<string, StoredEntry>();
+  /** By key, what was written here after the last change that the watch brought. */
+  readonly #written = new Map<string, { revision: number; entry: StoredEntry | undefined }>();
   /** Each watcher with the revision up to which it wants nothing. */
   readonly #watchers = new Map<CacheWatcher, number>();
   /** Keys in byte order; made when first asked for, then kept. */
@@ -43,6 +48,8 @@ export class WatchCache {
   #events: CacheEvent[] = [];
   #firstEvent = 0;
   #eventBytes = 0;
+  /** Every change up to this revision is in `#objects`. */
+  #lastRevision = 0;
   /** Every change after this revision is in `#events`. */
   #completeAfter = 0;
 
@@ -62,6 +69,18 @@ export class WatchCache {
 
   get(key: string): StoredEntry | undefined {
     return this.#objects.get(key);
+  }
+
+  /** What is known of a key: also what this server wrote and the watch has not brought yet. */
+  latest(key: string): StoredEntry | undefined {
+    const written = this.#written.get(key);
+    return written === undefined ? this.#objects.get(key) : written.entry;
+  }
+
+  /** Takes note of a write that succeeded, for {@link latest}; `entry` is absent for a removal. Readers and watchers get it from the watch. */
+  noteWrite(key: string, revision: number, entry: StoredEntry | undefined): void {
+    if (revision <= this.#lastRevision || (this.#written.get(key)?.revision ?? 0) > revision) return;
+    if (this.#written.has(key) || this.#written.size < maxWritten) this.#written.set(key, { revision, entry });
   }
 
   /** The objects whose keys begin with `prefix`, in byte order of their keys. */
@@ -126,6 +145,7 @@ export class WatchCache {
       }
       this.#sortedKeys = undefined;
       this.#completeAfter = revision;
+      this.#lastRevision = revision;
       return;
     }
     const listed = new Set(entries.map((entry) => entry.key));
@@ -136,6 +156,8 @@ export class WatchCache {
       this.#put(entry);
     }
     for (const key of [...this.#objects.keys()]) if (!listed.has(key)) this.#remove(key, revision);
+    for (const [key, written] of this.#written) if (written.revision <= revision) this.#written.delete(key);
+    this.#lastRevision = Math.max(this.#lastRevision, revision);
   }
 
   /** Nothing before `revision` is known: a cache that was made later than the feed began. */
@@ -144,7 +166,7 @@ export class WatchCache {
   }
 
   #put(entry: Entry): void {
-    const current = this.#decode(entry);
+    const current = this.#settleWritten(entry.key, entry.modRevision) ?? this.#decode(entry);
     if (current === undefined) return;
     const previous = this.#objects.get(entry.key);
     this.#objects.set(entry.key, current);
@@ -154,11 +176,20 @@ export class WatchCache {
   }
 
   #remove(key: string, revision: number): void {
+    this.#settleWritten(key, revision);
     const previous = this.#objects.get(key);
     if (previous === undefined) return;
     this.#objects.delete(key);
     this.#sortedKeys?.splice(firstNotBefore(this.#sortedKeys, key), 1);
     this.#record({ revision, key, previous, current: undefined, final: undefined });
+  }
+
+  /** Forgets a write that the watch has reached. Answers the entry of the very same revision: it is decoded already, and readers share it. */
+  #settleWritten(key: string, revision: number): StoredEntry | undefined {
+    const written = this.#written.get(key);
+    if (written === undefined || written.revision > revision) return undefined;
+    this.#written.delete(key);
+    return written.revision === revision ? written.entry : undefined;
   }
 
   #decode(entry: Entry): StoredEntry | undefined {
@@ -171,6 +202,7 @@ export class WatchCache {
   }
 
   #record(event: CacheEvent): void {
+    this.#lastRevision = event.revision;
     this.#events.push(event);
     this.#eventBytes += bytesOf(event);
     while (this.#events.length - this.#firstEvent > this.#limits.maxEvents || this.#eventBytes > this.#limits.maxBytes) {
@@ -185,7 +217,17 @@ export class WatchCache {
       this.#events = this.#events.slice(this.#firstEvent);
       this.#firstEvent = 0;
     }
-    for (const [watcher, after] of this.#watchers) if (event.revision > after) watcher.onChange(event);
+    for (const [watcher, after] of this.#watchers) if (event.revision > after) this.#notify(watcher, event);
+  }
+
+  /** A watcher that fails, be it at an object that cannot be read, is the only one to end. */
+  #notify(watcher: CacheWatcher, event: CacheEvent): void {
+    try {
+      watcher.onChange(event);
+    } catch (error) {
+      this.#watchers.delete(watcher);
+      watcher.onEnd(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   #firstAfter(revision: number): number {

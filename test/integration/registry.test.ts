@@ -83,7 +83,7 @@ describe('the registry, writing', () => {
     });
 
     it('makes names from generateName, all different, the base cut to 58 characters', async () => {
-      const base = `${'g'.repeat(70)}`;
+      const base = 'g'.repeat(70);
       const made = await Promise.all(
         Array.from({ length: 5 }, () => machines.create(namespace, { ...machine('x'), metadata: { generateName: base } }, write())),
       );
