@@ -131,6 +131,23 @@ describe('the leader election', () => {
     assert.deepEqual([a.isWorking(), b.log], [false, ['started 1']]);
   });
 
+  it('counts its lead from the sending of a renewal, not from its answer', async () => {
+    const a = join('a');
+    await pass(clock, 1900);
+    const slow = Promise.withResolvers<undefined>();
+    server.gate = slow.promise.then(() => undefined);
+    // Sent at 2 s, answered at 6 s: the lead ends at 12 s, as a candidate may count from just after 2 s.
+    await pass(clock, 4100, 100);
+    slow.resolve(undefined);
+    server.gate = undefined;
+    await settle();
+    a.network.isDown = true;
+    await pass(clock, 5500);
+    assert.equal(a.election.isLeader(), true);
+    await pass(clock, 1000);
+    assert.equal(a.election.isLeader(), false);
+  });
+
   it('says that the work of a lost leader overran when it does not stop before the lease can be taken', async () => {
     const end = Promise.withResolvers<undefined>();
     const a = join('a', { onStopped: () => end.promise.then(() => undefined) });

@@ -87,7 +87,7 @@ describe('the manager', () => {
   });
 
   it('tries again after a failure with growing waits, and starts over after a success', async () => {
-    const enqueue = run(() => (passes.length <= 3 ? Promise.reject(new Error('no')) : Promise.resolve(settled)));
+    const enqueue = run(() => (passes.length === 4 ? Promise.resolve(settled) : Promise.reject(new Error('no'))));
     enqueue('a');
     await settle();
     for (const waitMs of [49, 99, 199]) {
@@ -98,12 +98,15 @@ describe('the manager', () => {
       await settle();
       assert.equal(passes.length, before + 1);
     }
+    enqueue('a');
+    await settle();
     assert.deepEqual(
       lines.filter(({ level }) => level === 'warn').map(({ fields }) => [fields['key'], fields['retries'], fields['retryMs']]),
       [
         ['a', 0, 49],
         ['a', 1, 99],
         ['a', 2, 199],
+        ['a', 0, 49],
       ],
     );
   });
