@@ -1,0 +1,65 @@
+/** Real processes of ours for tests: started with their own command lines, killed by pid, restarted with the same arguments. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+const main = join(import.meta.dirname, '../../cli/main.ts');
+
+export interface TestProcess {
+  readonly name: string;
+  readonly pid: number;
+  /** Sends SIGKILL and waits until the process is gone. */
+  killHard(): Promise<void>;
+  /** Starts it again with the same arguments; it must be gone. */
+  restart(): void;
+  /** SIGTERM; SIGKILL after `timeoutMs`. Answers the exit code, null after a signal. */
+  stop(timeoutMs?: number): Promise<number | null>;
+  readonly running: boolean;
+}
+
+/** Starts `potluck <args>` on this Node itself, so that its pid is the program's own. Output goes to `logFile`. */
+export async function startPotluck(name: string, args: readonly string[], logFile: string): Promise<TestProcess> {
+  await mkdir(dirname(logFile), { recursive: true });
+  let child = launch();
+
+  function launch(): ChildProcess {
+    const started = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const log = createWriteStream(logFile, { flags: 'a' });
+    started.stdout.pipe(log, { end: false });
+    started.stderr.pipe(log, { end: false });
+    started.once('close', () => log.end());
+    return started;
+  }
+
+  const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
+
+  async function end(signal: NodeJS.Signals, timeoutMs: number): Promise<number | null> {
+    if (!isRunning()) return child.exitCode;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+    await gone;
+    clearTimeout(timer);
+    return child.exitCode;
+  }
+
+  return {
+    name,
+    get pid() {
+      return child.pid ?? -1;
+    },
+    get running() {
+      return isRunning();
+    },
+    killHard: async () => {
+      await end('SIGKILL', 5_000);
+    },
+    restart: () => {
+      if (isRunning()) throw new Error(`${name} still runs`);
+      child = launch();
+    },
+    stop: (timeoutMs = 30_000) => end('SIGTERM', timeoutMs),
+  };
+}
