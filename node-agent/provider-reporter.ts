@@ -64,7 +64,7 @@ export class ProviderReporter {
     } catch (error) {
       if (signal.aborted) return;
       this.#failures += 1;
-      if (this.#failures === 1) logger.warn("what this machine has cannot be told to the API", { error });
+      if (this.#failures === 1) logger.warn('what this machine has cannot be told to the API', { error });
     }
   }
 }

@@ -9,7 +9,7 @@ import { FakeEngine } from '../../node-agent/engine/fake-engine.ts';
 import { startTestDockerd } from '../support/dockerd.ts';
 import type { TestDockerd } from '../support/dockerd.ts';
 import { eventually } from '../support/eventually.ts';
-import { loadTestImage, testImage } from '../support/image.ts';
+import { importTestImage, testImage } from '../support/image.ts';
 
 const limits: ContainerLimits = {
   cpuMillis: 500,
@@ -48,7 +48,7 @@ async function fake(): Promise<Subject> {
 
 async function real(): Promise<Subject> {
   const dockerd: TestDockerd = await startTestDockerd();
-  await loadTestImage(dockerd.socketPath);
+  await importTestImage(dockerd.socketPath);
   return { engine: createDockerEngine(dockerd.socketPath), close: () => dockerd.stop() };
 }
 

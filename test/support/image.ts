@@ -17,7 +17,7 @@ const applets =
   'sh sleep cat echo dd head tail true false env pwd hostname nproc yes wc ls sync kill ulimit nc httpd wget ip id mkdir'.split(' ');
 
 /** Puts {@link testImage} into the engine, under another name if one is given; does nothing when it is there. */
-export async function loadTestImage(socketPath: string, reference = testImage): Promise<void> {
+export async function importTestImage(socketPath: string, reference = testImage): Promise<void> {
   const docker = new Docker({ socketPath });
   const isThere = await docker
     .getImage(reference)
