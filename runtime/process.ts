@@ -11,6 +11,11 @@ export interface ProcessOptions {
   start(context: ProcessContext): Promise<RunningProcess>;
   /** An orderly stop may take this long, then the process ends with 1; 20 s. */
   stopTimeoutMs?: number;
+  /**
+   * A second signal counts only this long after the first; 0 when absent. For what `npm` starts: it passes Ctrl-C on to programs that the
+   * terminal has already told.
+   */
+  echoMs?: number;
   /** Stops in order when the process that started us is gone. */
   stopWithParent?: boolean;
 }
@@ -33,9 +38,10 @@ const parentCheckMs = 1_000;
 
 /** Takes the process over; the exit code is 0 after an orderly stop, 1 after a failure, 130 or 143 when it was asked to end at once. */
 export function runProcess(options: ProcessOptions): void {
-  const { logger, name, stopTimeoutMs = 20_000 } = options;
+  const { logger, name, stopTimeoutMs = 20_000, echoMs = 0 } = options;
   const stopping = new AbortController();
   let exitCode = 0;
+  let askedMs = 0;
 
   const stop = (reason: string): void => {
     if (stopping.signal.aborted) return;
@@ -52,8 +58,10 @@ export function runProcess(options: ProcessOptions): void {
     stop('failure');
   };
   const onSignal = (signal: NodeJS.Signals): void => {
-    if (stopping.signal.aborted) process.exit(signal === 'SIGINT' ? 130 : 143);
-    stop(signal);
+    if (!stopping.signal.aborted) {
+      askedMs = performance.now();
+      stop(signal);
+    } else if (performance.now() - askedMs >= echoMs) process.exit(signal === 'SIGINT' ? 130 : 143);
   };
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
