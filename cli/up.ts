@@ -22,6 +22,7 @@ import { endSurvivors } from './up/survivors.ts';
 const exampleFile = join(import.meta.dirname, '../examples/hello.yaml');
 /** Every part stops within its own bound; this is the sum, for when one does not. */
 const stopTimeoutMs = 110_000;
+const echoMs = 500;
 
 const flags = {
   home: homeFlag,
@@ -53,6 +54,7 @@ export const upCommand = defineCommand({
       name: 'potluck up',
       logger,
       stopTimeoutMs,
+      echoMs,
       start: (context) => start(options, values.example, { ...context, logger, progress }),
     });
     return undefined;

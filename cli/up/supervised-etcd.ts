@@ -50,7 +50,10 @@ export async function prepareEtcd(paths: PoolPaths, logger: Logger): Promise<Sup
     stopTimeoutMs: 15_000,
     logger,
   });
-  return { access: { servers: [clientUrl], caFile: files.ca, certFile: files.cert, keyFile: files.key }, child };
+  return {
+    access: { servers: [clientUrl.replace('127.0.0.1', 'localhost')], caFile: files.ca, certFile: files.cert, keyFile: files.key },
+    child,
+  };
 }
 
 /** Flags of etcd 3.4 and newer; the limits leave room for objects of 3 MiB and bound the data to 2 GiB. */
