@@ -64,7 +64,10 @@ export class Scheduler implements Controller {
       for (const [key, delayMs] of this.#wakeUps.delays(this.#pending, nowMs())) enqueue(key, delayMs);
     };
     ledgers.onChange((name, ledger) => {
-      if (ledger !== undefined) { this.seeLedger(ledger); return; }
+      if (ledger !== undefined) {
+        this.seeLedger(ledger);
+        return;
+      }
       snapshot.removeLedger(name);
       this.#wake();
     });

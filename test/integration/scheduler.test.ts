@@ -140,6 +140,17 @@ describe('the controller, with a real API server and etcd', function () {
     assert.ok(placed.every(({ metadata }) => metadata.finalizers?.includes(containerFinalizer)));
   });
 
+  it('lets one of two lead, and the other take over when it stops', async () => {
+    await addMachine('desk', 2);
+    const first = await start({ identity: 'first', leaderElection: true });
+    await apply('before');
+    await untilPlaced('before');
+    await start({ identity: 'second', leaderElection: true });
+    await first.stop();
+    await apply('after');
+    await untilPlaced('after');
+  });
+
   it('gives a place that became free to one that waits', async () => {
     await addMachine('single', 1);
     await start();
