@@ -89,7 +89,7 @@ async function start(options: PoolOptions, example: boolean, context: StartConte
     if (ended.length > 0) progress.note(`✓ ended what an earlier potluck up left running: ${ended.join(', ')}`);
     const engine = parseEngine(options.engine);
     const engineSocket = engine === 'pool' ? undefined : engine.socketPath;
-    await checkMachine({ home: paths.home, listen: options.listen, ownEtcd: options.etcd === undefined, engineSocket });
+    await checkMachine({ home: paths.home, listen: options.listen, etcdServers: options.etcd?.servers, engineSocket });
     const listen = await withRealPort(options.listen);
     const pool = await startPool({ ...options, listen }, context);
     const stop = async (): Promise<void> => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { mkdir, statfs } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { UserError, type ErrorName } from '../../api/errors.ts';
 import { createDockerEngine } from '../../node-agent/engine/docker-engine.ts';
@@ -10,11 +10,13 @@ import { formatHostPort } from '../command-line/host-port.ts';
 
 /** etcd, logs and a first image fit into this. */
 const neededBytes = 2 * 1024 ** 3;
+const connectTimeoutMs = 5_000;
 
 export interface MachineNeeds {
   home: string;
   listen: HostPort;
-  ownEtcd: boolean;
+  /** Of an etcd that somebody else runs; the pool starts its own where absent. */
+  etcdServers: readonly string[] | undefined;
   /** Socket of an engine that somebody else runs; the pool starts its own where absent. */
   engineSocket: string | undefined;
 }
@@ -37,10 +39,12 @@ export async function checkMachine(needs: MachineNeeds): Promise<void> {
     const remedy = 'Run it with sudo, or use an engine that you may use: --engine unix:///run/user/1000/docker.sock';
     throw new UserError('NOT_ROOT', "the pool's own container engine needs root", remedy);
   }
-  if (needs.ownEtcd) requirePrograms('ETCD_MISSING', [['etcd', 'etcd-server']], 'or give an etcd of your own with --etcd-servers');
+  if (needs.etcdServers === undefined)
+    requirePrograms('ETCD_MISSING', [['etcd', 'etcd-server']], 'or give an etcd of your own with --etcd-servers');
   if (ownEngine) requirePrograms('DOCKER_MISSING', enginePrograms, 'or use an engine that runs: --engine unix:///var/run/docker.sock');
   await requireRoom(needs.home, neededBytes);
   await requirePort(needs.listen);
+  if (needs.etcdServers !== undefined) await requireEtcd(needs.etcdServers);
   if (needs.engineSocket !== undefined) await requireEngine(needs.engineSocket);
 }
 
@@ -79,6 +83,25 @@ export async function requireRoom(directory: string, bytes: number): Promise<voi
     `${directory} has ${megabytes(free)} free and a pool needs ${megabytes(bytes)}`,
     'Make room, or choose another place with --home',
   );
+}
+
+/** Throws when nobody listens at any of the addresses. Whether it is an etcd, and lets us in, the server finds out. */
+async function requireEtcd(servers: readonly string[]): Promise<void> {
+  const attempts = servers.map(async (url) => {
+    const { hostname, port, protocol } = new URL(url);
+    const socket = connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (protocol === 'https:' ? 443 : 80)) });
+    try {
+      await once(socket, 'connect', { signal: AbortSignal.timeout(connectTimeoutMs) });
+    } finally {
+      socket.destroy();
+    }
+  });
+  try {
+    await Promise.any(attempts);
+  } catch (error) {
+    const remedy = 'Start it, give the right addresses with --etcd-servers, or leave that out: the pool then starts its own';
+    throw new UserError('ETCD_UNREACHABLE', `etcd at ${servers.join(', ')} does not answer`, remedy, { cause: error });
+  }
 }
 
 async function requireEngine(socketPath: string): Promise<void> {

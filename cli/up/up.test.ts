@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { createServer as createHttpServer, type Server } from 'node:http';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,38 +27,52 @@ function isUserError(code: string): (error: unknown) => boolean {
 
 describe('potluck up, before anything starts,', () => {
   let home: string;
-  let engine: Server;
+  let engine: HttpServer;
+  let etcd: Server;
   let engineSocket: string;
+  let etcdPort: number;
   beforeEach(async () => {
     home = await mkdtemp(join(tmpdir(), 'up-'));
     engineSocket = join(home, 'engine.sock');
     engine = createHttpServer((_, response) => response.setHeader('content-type', 'application/json').end('{}')).listen(engineSocket);
     await once(engine, 'listening');
+    etcd = createServer().listen(0, '127.0.0.1');
+    await once(etcd, 'listening');
+    etcdPort = (etcd.address() as AddressInfo).port;
   });
   afterEach(async () => {
     engine.closeAllConnections();
     engine.close();
+    etcd.close();
     await rm(home, { recursive: true, force: true });
   });
 
   it('says that an engine of the machine does not answer', async () => {
     const listen = { host: '127.0.0.1', port: 0 };
-    await assert.rejects(checkMachine({ home, listen, ownEtcd: false, engineSocket: join(home, 'none.sock') }), isUserError('PLK012'));
+    await assert.rejects(
+      checkMachine({ home, listen, etcdServers: [`http://127.0.0.1:${etcdPort}`], engineSocket: join(home, 'none.sock') }),
+      isUserError('PLK012'),
+    );
   });
 
   it('says which port is in use and how to find who uses it', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const check = checkMachine({ home, listen: { host: '127.0.0.1', port }, ownEtcd: false, engineSocket });
+    const check = checkMachine({ home, listen: { host: '127.0.0.1', port }, etcdServers: [`http://127.0.0.1:${etcdPort}`], engineSocket });
     await assert.rejects(check, (error) => isUserError('PLK001')(error) && (error as UserError).toString().includes(String(port)));
     server.close();
     await once(server, 'close');
-    await checkMachine({ home, listen: { host: '127.0.0.1', port }, ownEtcd: false, engineSocket });
+    await checkMachine({ home, listen: { host: '127.0.0.1', port }, etcdServers: [`http://127.0.0.1:${etcdPort}`], engineSocket });
   });
 
   it('refuses an address that is not of this machine', async () => {
-    const check = checkMachine({ home, listen: { host: '192.0.2.1', port: 0 }, ownEtcd: false, engineSocket });
+    const check = checkMachine({
+      home,
+      listen: { host: '192.0.2.1', port: 0 },
+      etcdServers: [`http://127.0.0.1:${etcdPort}`],
+      engineSocket,
+    });
     await assert.rejects(check, isUserError('PLK010'));
   });
 
@@ -67,7 +81,7 @@ describe('potluck up, before anything starts,', () => {
     process.env['PATH'] = home;
     try {
       const listen = { host: '127.0.0.1', port: 0 };
-      await assert.rejects(checkMachine({ home, listen, ownEtcd: true, engineSocket }), (error) => {
+      await assert.rejects(checkMachine({ home, listen, etcdServers: undefined, engineSocket }), (error) => {
         return isUserError('PLK002')(error) && /etcd-server.*--etcd-servers/.test((error as UserError).toString());
       });
     } finally {
