@@ -30,7 +30,7 @@ describe('setCondition()', () => {
     const first = setCondition(undefined, ready, early);
     const second = setCondition(first, { ...ready, observedGeneration: 2 }, late);
     assert.equal(second[0]?.observedGeneration, 2);
-    assert.equal(second[0]?.lastTransitionTime, first[0]?.lastTransitionTime);
+    assert.equal(second[0].lastTransitionTime, first[0]?.lastTransitionTime);
   });
 
   it('answers the same array when nothing changed, and never changes the one it was given', () => {
