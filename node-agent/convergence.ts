@@ -64,7 +64,7 @@ export class Convergence implements Controller {
   constructor(options: ConvergenceOptions) {
     this.#options = options;
     const { engine, journal, images } = options;
-    this.#executor = new Executor({ engine, journal, images, announceRecreation: (uid) => this.#announceRecreation(uid) });
+    this.#executor = new Executor({ engine, journal, images, announceRecreation: (uid) => this.#announceRecreation(uid), nowMs: Date.now });
   }
 
   start(enqueue: (uid: string, delayMs?: number) => void): void {

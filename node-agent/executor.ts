@@ -12,6 +12,8 @@ export interface ExecutorOptions {
   images: ImageStore;
   /** Called before a container is thrown away for a new one; resolves when it was said. */
   announceRecreation(uid: string): Promise<void>;
+  /** Milliseconds since the epoch. */
+  nowMs(): number;
 }
 
 export interface ActionContext {
@@ -108,7 +110,7 @@ export class Executor {
     const entry = journal.entries.get(action.uid);
     if (entry === undefined) return;
     const before = entry.failure?.action === action.type && entry.failure.generation === failure.generation ? entry.failure.count : 0;
-    await journal.put({ ...entry, failure: { ...failure, action: action.type, atMs: Date.now(), count: before + 1 } });
+    await journal.put({ ...entry, failure: { ...failure, action: action.type, atMs: this.#options.nowMs(), count: before + 1 } });
   }
 }
 

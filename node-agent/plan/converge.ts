@@ -230,18 +230,20 @@ export function failedForGood(desired: DesiredInstance, journal: JournalEntry): 
   return desired.restartPolicy === 'Never' && failure?.action === 'start' && failure.kind === 'rejected';
 }
 
-/** Nobody starts on cores of its own while another still runs on them; that one is being moved. */
+/**
+ * Nobody moves to cores of its own while another still runs on them; that one is being moved. What the container runs on already does not
+ * count: two that shared cores and get their own would wait for each other.
+ */
 function coresAreTaken({ world, desired }: Context): Decision | undefined {
   if (!world.cpus.pinned.has(desired.uid)) return undefined;
-  const own = parseCpuSet(world.cpus.cpusets.get(desired.uid) ?? '');
-  for (const uid of world.observed.keys()) {
-    if (uid === desired.uid) continue;
-    const taken = ownContainers(world, uid).some(
-      (container) => isRunning(container) && intersects(own, parseCpuSet(container.limits.cpuset)),
-    );
-    if (taken) return wait(reasons.creating, 'Its cores are being freed', world.nowMs + busyRecheckMs);
-  }
-  return undefined;
+  const running = (uid: string): number[] =>
+    ownContainers(world, uid)
+      .filter(isRunning)
+      .flatMap(({ limits }) => parseCpuSet(limits.cpuset));
+  const present = new Set(running(desired.uid));
+  const gained = parseCpuSet(world.cpus.cpusets.get(desired.uid) ?? '').filter((cpu) => !present.has(cpu));
+  const isTaken = [...world.observed.keys()].some((uid) => uid !== desired.uid && intersects(gained, running(uid)));
+  return isTaken ? wait(reasons.creating, 'Its cores are being freed', world.nowMs + busyRecheckMs) : undefined;
 }
 
 export function wantedLimits(world: Pick<World, 'cpus'>, desired: DesiredInstance): ContainerLimits {
