@@ -68,7 +68,8 @@ function waitingStatus(instance: Instance, reason: Reason, message: string, nowM
       instance,
       [
         { type: conditionTypes.scheduled, status: 'False', reason, message },
-        { type: conditionTypes.ready, status: 'False', reason: reasons.waitingForPlacement, message: 'waiting for a place on a provider' },
+        // The same sentence: tables show the message of Ready.
+        { type: conditionTypes.ready, status: 'False', reason: reasons.waitingForPlacement, message },
       ],
       nowMs,
     ),

@@ -29,7 +29,7 @@ export async function runFirstInstance(options: FirstInstanceOptions): Promise<s
   const { client, file, signal } = options;
   const manifest = parse(await readFile(file, 'utf8')) as Instance;
   try {
-    await client.create(instances, manifest, { signal });
+    await client.create(instances, asApplied(manifest), { signal });
   } catch (error) {
     if (!isAlreadyExists(error)) throw error;
   }
@@ -48,6 +48,12 @@ export async function runFirstInstance(options: FirstInstanceOptions): Promise<s
     const { phase, message } = instanceRow(last);
     return `it is ${phase}${message === '' ? '' : `: ${message}`}`;
   }
+}
+
+/** As `kubectl apply` creates it, so that the user's own `kubectl apply` of the file finds what it applied before. */
+function asApplied(manifest: Instance): Instance {
+  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': `${JSON.stringify(manifest)}\n` };
+  return { ...manifest, metadata: { ...manifest.metadata, annotations } };
 }
 
 /** Right after a start, the API still has what was so before the last stop; for this machine the engine knows better. */

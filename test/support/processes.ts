@@ -6,6 +6,8 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 const main = join(import.meta.dirname, '../../cli/main.ts');
+/** As `potluck up` starts an agent. */
+const agentFlags = ['--max-semi-space-size=1'];
 
 export interface TestProcess {
   readonly name: string;
@@ -25,7 +27,9 @@ export async function startPotluck(name: string, args: readonly string[], logFil
   let child = launch();
 
   function launch(): ChildProcess {
-    const started = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const started = spawn(process.execPath, [...(args[0] === 'agent' ? agentFlags : []), main, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     const log = createWriteStream(logFile, { flags: 'a' });
     started.stdout.pipe(log, { end: false });
     started.stderr.pipe(log, { end: false });

@@ -75,6 +75,8 @@ describe('three providers, each a real engine in its own network namespace', fun
         assert.match(scheduled.message, /^0\/3 providers fit: /);
         assert.match(scheduled.message, /2 .*memory/);
         assert.match(scheduled.message, /1 .*region/);
+        const { stdout } = await pool.kubectl(['get', 'instance', 'impossible', '-o', 'wide']);
+        assert.ok(stdout.includes(scheduled.message), `the table says why: ${stdout}`);
       },
       { timeoutMs: 10_000, what: 'the reason on the pending instance' },
     );
