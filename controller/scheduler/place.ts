@@ -1,4 +1,4 @@
-/** Chooses a provider for one instance: one pass over the columns of the snapshot, the exact best. Pure. */
+/** Chooses a provider for one instance, the exact best: filters sieve a list of slots, scores add costs to those that are left. Pure. */
 import { availableFilter } from './filters/available.ts';
 import { distanceFilter, locatedFilter } from './filters/distance.ts';
 import type { Filter } from './filters/filter.ts';
@@ -46,50 +46,41 @@ export type PlaceResult =
   | { placed: false; providers: number; rejections: Rejection[] };
 
 export function place(snapshot: SnapshotView, request: PlacementRequest): PlaceResult {
-  const asked = filters.filter((filter) => filter.applies(request));
-  const weighed = scores
-    .filter((score) => score.applies(request))
-    .map((score) => ({ weight: score.weight, costOf: score.prepare(snapshot, request) }));
-  const refused = new Uint32Array(asked.length);
-  const { present, slots } = snapshot;
-  let best = -1;
-  let bestCost = Infinity;
-  for (let slot = 0; slot < slots; slot += 1) {
-    if (present[slot] === 0) continue;
-    const refusal = firstRefusal(asked, snapshot, slot, request);
-    if (refusal !== -1) {
-      refused[refusal] = (refused[refusal] ?? 0) + 1;
-      continue;
-    }
-    let cost = 0;
-    for (const { weight, costOf } of weighed) cost += weight * costOf(slot);
-    if (cost < bestCost || (cost === bestCost && winsTie(snapshot, request, slot, best))) {
-      best = slot;
-      bestCost = cost;
-    }
+  const candidates = new Int32Array(snapshot.size);
+  let count = 0;
+  for (let slot = 0; slot < snapshot.slots; slot += 1) if (snapshot.present[slot] === 1) candidates[count++] = slot;
+  const rejections: Rejection[] = [];
+  for (const filter of filters) {
+    if (count === 0) break;
+    if (!filter.applies(request)) continue;
+    const kept = filter.sieve(snapshot, request, candidates, count);
+    if (kept < count) rejections.push({ reason: filter.reason(request), count: count - kept });
+    count = kept;
   }
-  if (best !== -1)
-    return { placed: true, slot: best, providerName: snapshot.names[best] ?? '', providerUid: snapshot.uids[best] ?? '', cost: bestCost };
-  return { placed: false, providers: snapshot.size, rejections: rejectionsOf(asked, refused, request) };
+  if (count === 0) return { placed: false, providers: snapshot.size, rejections: rejections.sort((a, b) => b.count - a.count) };
+  return choose(snapshot, request, candidates, count);
+}
+
+function choose(snapshot: SnapshotView, request: PlacementRequest, candidates: Int32Array, count: number): PlaceResult {
+  const costs = new Float64Array(count);
+  for (const score of scores) if (score.applies(request)) score.addCosts(snapshot, request, candidates, count, costs);
+  let best = candidates[0] ?? 0;
+  let bestCost = costs[0] ?? 0;
+  for (let index = 1; index < count; index += 1) {
+    const cost = costs[index] ?? 0;
+    if (cost > bestCost) continue;
+    const slot = candidates[index] ?? 0;
+    if (cost === bestCost && !winsTie(snapshot, request, slot, best)) continue;
+    best = slot;
+    bestCost = cost;
+  }
+  return { placed: true, slot: best, providerName: snapshot.names[best] ?? '', providerUid: snapshot.uids[best] ?? '', cost: bestCost };
 }
 
 /** Whether this one provider could take the instance now. */
 export function fitsOn(snapshot: SnapshotView, slot: number, request: PlacementRequest): boolean {
-  return (
-    firstRefusal(
-      filters.filter((filter) => filter.applies(request)),
-      snapshot,
-      slot,
-      request,
-    ) === -1
-  );
-}
-
-function firstRefusal(asked: readonly Filter[], snapshot: SnapshotView, slot: number, request: PlacementRequest): number {
-  for (let index = 0; index < asked.length; index += 1) {
-    if (asked[index]?.fits(snapshot, slot, request) === false) return index;
-  }
-  return -1;
+  const candidate = Int32Array.of(slot);
+  return filters.every((filter) => !filter.applies(request) || filter.sieve(snapshot, request, candidate, 1) === 1);
 }
 
 /**
@@ -100,11 +91,4 @@ function winsTie({ hash, names }: SnapshotView, request: PlacementRequest, slot:
   const mine = mixHashes(request.hash, hash[slot] ?? 0);
   const theirs = mixHashes(request.hash, hash[other] ?? 0);
   return mine === theirs ? (names[slot] ?? '') < (names[other] ?? '') : mine < theirs;
-}
-
-function rejectionsOf(asked: readonly Filter[], refused: Uint32Array, request: PlacementRequest): Rejection[] {
-  return asked
-    .map((filter, index) => ({ reason: filter.reason(request), count: refused[index] ?? 0 }))
-    .filter(({ count }) => count > 0)
-    .sort((a, b) => b.count - a.count);
 }

@@ -5,5 +5,12 @@ export const availableFilter: Filter = {
   name: 'available',
   reason: () => 'withdrawn by their owners',
   applies: () => true,
-  fits: (snapshot, slot) => snapshot.available[slot] === 1,
+  sieve: ({ available }, _request, candidates, count) => {
+    let kept = 0;
+    for (let index = 0; index < count; index += 1) {
+      const slot = candidates[index] ?? 0;
+      if (available[slot] === 1) candidates[kept++] = slot;
+    }
+    return kept;
+  },
 };

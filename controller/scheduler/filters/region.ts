@@ -5,5 +5,12 @@ export const regionFilter: Filter = {
   name: 'region',
   reason: (request) => `not in region ${request.region}`,
   applies: (request) => request.region !== '',
-  fits: (snapshot, slot, request) => snapshot.regions[slot] === request.region,
+  sieve: ({ regions }, { region }, candidates, count) => {
+    let kept = 0;
+    for (let index = 0; index < count; index += 1) {
+      const slot = candidates[index] ?? 0;
+      if (regions[slot] === region) candidates[kept++] = slot;
+    }
+    return kept;
+  },
 };

@@ -6,13 +6,19 @@ import type { Filter } from './filter.ts';
 export const maxReservations = 1024;
 
 /** Allocatable minus what is reserved, for each resource of which something is asked. */
-export const resourceFilters: readonly Filter[] = resourceNames.map((name, index) => ({
+export const resourceFilters: readonly Filter[] = resourceNames.map((name, resource) => ({
   name,
   reason: () => `not enough ${name}`,
-  applies: (request) => (request.amounts[index] ?? 0) > 0,
-  fits: (snapshot, slot, request) => {
-    const column = slot * resourceCount + index;
-    return (snapshot.reserved[column] ?? 0) + (request.amounts[index] ?? 0) <= (snapshot.allocatable[column] ?? 0);
+  applies: (request) => (request.amounts[resource] ?? 0) > 0,
+  sieve: ({ reserved, allocatable }, { amounts }, candidates, count) => {
+    const asked = amounts[resource] ?? 0;
+    let kept = 0;
+    for (let index = 0; index < count; index += 1) {
+      const slot = candidates[index] ?? 0;
+      const column = slot * resourceCount + resource;
+      if ((reserved[column] ?? 0) + asked <= (allocatable[column] ?? 0)) candidates[kept++] = slot;
+    }
+    return kept;
   },
 }));
 
@@ -21,5 +27,12 @@ export const roomFilter: Filter = {
   name: 'room',
   reason: () => `holding ${maxReservations} instances already`,
   applies: () => true,
-  fits: (snapshot, slot) => (snapshot.entryCount[slot] ?? 0) < maxReservations,
+  sieve: ({ entryCount }, _request, candidates, count) => {
+    let kept = 0;
+    for (let index = 0; index < count; index += 1) {
+      const slot = candidates[index] ?? 0;
+      if ((entryCount[slot] ?? 0) < maxReservations) candidates[kept++] = slot;
+    }
+    return kept;
+  },
 };

@@ -6,8 +6,13 @@ export const taintsFilter: Filter = {
   name: 'taints',
   reason: () => 'tainted',
   applies: () => true,
-  fits: (snapshot, slot, request) => {
-    const taints = snapshot.taints[slot];
-    return taints === undefined || taints.length === 0 || untolerated(taints, request.tolerations, 'NoSchedule') === 0;
+  sieve: ({ taints }, { tolerations }, candidates, count) => {
+    let kept = 0;
+    for (let index = 0; index < count; index += 1) {
+      const slot = candidates[index] ?? 0;
+      const here = taints[slot];
+      if (here === undefined || here.length === 0 || untolerated(here, tolerations, 'NoSchedule') === 0) candidates[kept++] = slot;
+    }
+    return kept;
   },
 };

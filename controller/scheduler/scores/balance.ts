@@ -1,21 +1,24 @@
 import { resourceCount } from '../amounts.ts';
 import type { Score } from './score.ts';
 
+const weight = 1;
+
 /** The least loaded: the greatest share of any resource that would be given away with this instance, from 0 to 1. */
 export const balanceScore: Score = {
   name: 'balance',
-  weight: 1,
+  weight,
   applies: () => true,
-  prepare: ({ reserved, allocatable }, { amounts }) => {
-    return (slot) => {
+  addCosts: ({ reserved, allocatable }, { amounts }, candidates, count, costs) => {
+    for (let index = 0; index < count; index += 1) {
+      const first = (candidates[index] ?? 0) * resourceCount;
       let load = 0;
-      for (let index = 0; index < resourceCount; index += 1) {
-        const amount = amounts[index] ?? 0;
-        if (amount === 0) continue;
-        const column = slot * resourceCount + index;
-        load = Math.max(load, ((reserved[column] ?? 0) + amount) / (allocatable[column] ?? 1));
+      for (let resource = 0; resource < resourceCount; resource += 1) {
+        const asked = amounts[resource] ?? 0;
+        if (asked === 0) continue;
+        const share = ((reserved[first + resource] ?? 0) + asked) / (allocatable[first + resource] ?? 1);
+        if (share > load) load = share;
       }
-      return load;
-    };
+      costs[index] = (costs[index] ?? 0) + weight * load;
+    }
   },
 };

@@ -6,6 +6,9 @@ export interface Score {
   readonly name: string;
   readonly weight: number;
   applies(request: PlacementRequest): boolean;
-  /** Answers a function that is called for every provider that fits; 0 is best, and 1 is clearly worse. */
-  prepare(snapshot: SnapshotView, request: PlacementRequest): (slot: number) => number;
+  /**
+   * Adds `weight × cost` of each of the first `count` candidates to the costs at the same index; a cost of 0 is best, and 1 is clearly worse.
+   * With a loop of its own, as filters have.
+   */
+  addCosts(snapshot: SnapshotView, request: PlacementRequest, candidates: Int32Array, count: number, costs: Float64Array): void;
 }
