@@ -44,50 +44,47 @@ export class InstanceLifecycle implements Controller {
   async reconcile(key: string, { nowMs }: ReconcileContext): Promise<Outcome> {
     const { instances: all, providers: machines } = this.#options;
     await Promise.all([all.whenSynced(), machines.whenSynced()]);
-    let instance = all.get(key);
-    // The phase is written before the finalizer, since the scheduler takes an instance up as soon as it has that.
-    for (let step = 0; step < 2 && instance !== undefined; step += 1) {
-      const assignment = instance.status?.assignment;
-      const named = assignment && machines.get(assignment.providerName);
-      const provider = named?.metadata.uid === assignment?.providerUID ? named : undefined;
-      const change = judgeInstance(instance, provider, nowMs);
-      if (change.kind === 'none') return settled;
-      try {
-        instance = await this.#apply(instance, change);
-      } catch (error) {
-        if (isNotFound(error)) return settled;
-        if (isConflict(error)) return recheckAfter(afterConflictMs);
-        throw error;
-      }
+    const instance = all.get(key);
+    if (instance === undefined) return settled;
+    const assignment = instance.status?.assignment;
+    const named = assignment && machines.get(assignment.providerName);
+    const provider = named?.metadata.uid === assignment?.providerUID ? named : undefined;
+    const change = judgeInstance(instance, provider, nowMs);
+    if (change.kind === 'none') return settled;
+    if (change.kind === 'wait') return recheckAfter(change.delayMs);
+    try {
+      await this.#apply(instance, change);
+      return settled;
+    } catch (error) {
+      if (isNotFound(error)) return settled;
+      if (isConflict(error)) return recheckAfter(afterConflictMs);
+      throw error;
     }
-    return settled;
   }
 
-  /** Every write compares the resourceVersion that was judged. Answers the instance as written, undefined when nothing was. */
-  async #apply(instance: Instance, change: Exclude<InstanceChange, { kind: 'none' }>): Promise<Instance | undefined> {
+  /** Every write compares the resourceVersion that was judged; its event brings the next pass. */
+  async #apply(instance: Instance, change: Exclude<InstanceChange, { kind: 'none' | 'wait' }>): Promise<void> {
     const finalizers = instance.metadata.finalizers ?? [];
+    const without = finalizers.filter((finalizer) => finalizer !== containerFinalizer);
     switch (change.kind) {
       case 'status':
-        return this.#options.client.replaceStatus(instances, { ...instance, status: change.status });
+        await this.#options.client.replaceStatus(instances, { ...instance, status: change.status });
+        return;
       case 'add-finalizer':
-        return this.#setFinalizers(instance, [...finalizers, containerFinalizer]);
+        await this.#setFinalizers(instance, [...finalizers, containerFinalizer]);
+        return;
       case 'remove-finalizer-if-gone':
-        if (!(await this.#isGone(change.providerName, change.providerUid))) return undefined;
-        return this.#setFinalizers(
-          instance,
-          finalizers.filter((finalizer) => finalizer !== containerFinalizer),
-        );
+        if (!(await this.#isGone(change.providerName, change.providerUid))) return;
+        await this.#setFinalizers(instance, without);
+        return;
       case 'remove-finalizer':
-        return this.#setFinalizers(
-          instance,
-          finalizers.filter((finalizer) => finalizer !== containerFinalizer),
-        );
+        await this.#setFinalizers(instance, without);
     }
   }
 
-  async #setFinalizers(instance: Instance, finalizers: string[]): Promise<Instance> {
+  async #setFinalizers(instance: Instance, finalizers: string[]): Promise<void> {
     const { resourceVersion } = instance.metadata;
-    return this.#options.client.patch(instances, keyOf(instance), { metadata: { resourceVersion, finalizers } });
+    await this.#options.client.patch(instances, keyOf(instance), { metadata: { resourceVersion, finalizers } });
   }
 
   /** Asked of the API, since our copy may lag. */

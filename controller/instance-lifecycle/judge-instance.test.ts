@@ -37,10 +37,14 @@ function phaseAfter(change: ReturnType<typeof judgeInstance>): string | undefine
 }
 
 describe('judgeInstance()', () => {
-  it('writes the phase before the finalizer, which is what the scheduler waits for', () => {
-    assert.equal(phaseAfter(judgeInstance(instance(undefined, { finalizers: [] }), undefined, 0)), 'Pending');
-    assert.deepEqual(judgeInstance(instance({ phase: 'Pending' }, { finalizers: [] }), undefined, 0), { kind: 'add-finalizer' });
-    assert.deepEqual(judgeInstance(instance({ phase: 'Pending' }), undefined, 0), { kind: 'none' });
+  it('stores the finalizer first, and says Pending only when the scheduler says nothing', () => {
+    const born = { creationTimestamp: at };
+    const bornMs = Date.parse(at);
+    assert.deepEqual(judgeInstance(instance(undefined, { ...born, finalizers: [] }), undefined, bornMs), { kind: 'add-finalizer' });
+    assert.deepEqual(judgeInstance(instance(undefined, born), undefined, bornMs + 500), { kind: 'wait', delayMs: 1_500 });
+    assert.equal(phaseAfter(judgeInstance(instance(undefined, born), undefined, bornMs + 2_000)), 'Pending');
+    assert.equal(phaseAfter(judgeInstance(instance(undefined, born), undefined, bornMs - 60_000)), 'Pending', 'clocks that differ');
+    assert.deepEqual(judgeInstance(instance({ phase: 'Pending' }, born), undefined, bornMs), { kind: 'none' });
   });
 
   it('removes the finalizer of what has no assignment, or whose container is gone at the current epoch', () => {

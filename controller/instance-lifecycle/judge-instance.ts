@@ -7,9 +7,11 @@ import { containerFinalizer } from '../../api/names.ts';
 import { isFinished } from '../../api/placement-status.ts';
 import type { InstanceStatus } from '../../api/placement-status.ts';
 import { conditionTypes, reasons } from '../../api/reasons.ts';
+import { parseTime } from '../../api/time.ts';
 
 export type InstanceChange =
   | { kind: 'none' }
+  | { kind: 'wait'; delayMs: number }
   | { kind: 'status'; status: InstanceStatus }
   | { kind: 'add-finalizer' }
   | { kind: 'remove-finalizer' }
@@ -17,18 +19,27 @@ export type InstanceChange =
   | { kind: 'remove-finalizer-if-gone'; providerName: string; providerUid: string };
 
 const none: InstanceChange = { kind: 'none' };
+/** A new instance of which the scheduler said nothing for so long is Pending by our word. */
+const silenceMs = 2_000;
 
 /** `provider` is the one of the assignment's name and uid, undefined when we know none. */
 export function judgeInstance(instance: Instance, provider: Provider | undefined, nowMs: number): InstanceChange {
   const { metadata, status } = instance;
   if (metadata.deletionTimestamp !== undefined) return judgeDeletion(instance, provider);
-  if (status?.phase === undefined) return { kind: 'status', status: { ...status, phase: 'Pending' } };
   if (metadata.finalizers?.includes(containerFinalizer) !== true) return { kind: 'add-finalizer' };
+  if (status?.phase === undefined) return judgeNew(instance, nowMs);
   if (status.assignment === undefined || isFinished(instance) || provider === undefined) return none;
   const isUnknown = findCondition(provider.status?.conditions, conditionTypes.ready)?.status === 'Unknown';
   if (isUnknown && status.phase !== 'Lost') return { kind: 'status', status: lostStatus(instance, status, nowMs) };
   if (!isUnknown && status.phase === 'Lost') return { kind: 'status', status: foundStatus(instance, status, nowMs) };
   return none;
+}
+
+/** The scheduler takes it up the moment it has the finalizer, and says Assigned or Pending itself; saying it sooner would only be in its way. */
+function judgeNew({ metadata, status }: Instance, nowMs: number): InstanceChange {
+  const ageMs = nowMs - (parseTime(metadata.creationTimestamp) ?? 0);
+  if (ageMs >= 0 && ageMs < silenceMs) return { kind: 'wait', delayMs: silenceMs - ageMs };
+  return { kind: 'status', status: { ...status, phase: 'Pending' } };
 }
 
 function judgeDeletion(instance: Instance, provider: Provider | undefined): InstanceChange {
