@@ -16,7 +16,7 @@ describe('kill -9 in the middle of 20 creations', function () {
     pool = await startTestPool({ providers: [{ name: 'desktop', region: 'eu-west', offer: { cpu: '2', memory: '2Gi', disk: '4Gi' } }] });
   });
   after(async () => {
-    await pool?.stop();
+    await pool.stop();
   });
 
   for (const victim of victims) {

@@ -12,7 +12,7 @@ describe('kubectl, as a user has it', function () {
     pool = await startTestPool({ providers: [{ name: 'desktop', region: 'eu-west' }] });
   });
   after(async () => {
-    await pool?.stop();
+    await pool.stop();
   });
 
   async function ok(args: readonly string[], input = ''): Promise<string> {

@@ -26,7 +26,7 @@ describe('three providers, each a real engine in its own network namespace', fun
     });
   });
   after(async () => {
-    await pool?.stop();
+    await pool.stop();
   });
 
   it('run 30 instances within every offer, by region and distance as declared', async () => {
