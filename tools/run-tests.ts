@@ -33,6 +33,8 @@ async function runAll(steps: readonly Step[], mochaArguments: readonly string[],
     ...process.env,
     PATH: `${join(root, 'node_modules/.bin')}:${process.env['PATH'] ?? ''}`,
     TMPDIR: directory,
+    // Some tools would put their compiled code into TMPDIR.
+    NODE_DISABLE_COMPILE_CACHE: '1',
     [runVariable]: run,
   };
   const results: StepResult[] = [];

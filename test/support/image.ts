@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, rename, rm, stat, symlink } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Docker from 'dockerode';
@@ -39,9 +39,12 @@ async function imageTar(): Promise<string> {
   const { mtimeMs, size } = await stat(busybox).catch((error: unknown) => {
     throw new Error('tests need busybox-static: apt-get install busybox-static', { cause: error });
   });
-  const cached = join(tmpdir(), `potluck-test-image-${size}-${Math.floor(mtimeMs)}.tar`);
+  // Not under the run's own TMPDIR, which must be empty at the end of the tests.
+  const directory = join(homedir(), '.cache/potluck');
+  await mkdir(directory, { recursive: true });
+  const cached = join(directory, `test-image-${size}-${Math.floor(mtimeMs)}.tar`);
   if (await stat(cached).catch(() => undefined)) return cached;
-  const root = await mkdtemp(join(tmpdir(), 'potluck-test-image-'));
+  const root = await mkdtemp(join(directory, 'test-image-'));
   try {
     for (const folder of ['bin', 'tmp', 'etc', 'root']) await mkdir(join(root, folder));
     await copyFile(busybox, join(root, 'bin/busybox'));

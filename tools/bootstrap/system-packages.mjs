@@ -32,7 +32,7 @@ export const needs = [
   { program: 'gpgv', package: 'gpgv', for: 'start' },
   { program: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring', for: 'start' },
   { program: 'kubectl', package: 'kubernetes-client', for: 'start', elsewhere: 'https://kubernetes.io/docs/tasks/tools/' },
-  { program: 'openssl', package: 'openssl', for: 'test' },
+  { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
 ];
 
 const minute = 60_000;
