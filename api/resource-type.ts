@@ -2,7 +2,7 @@ import type { Instance } from './generated/instance.ts';
 import type { ProviderInventory } from './generated/provider-inventory.ts';
 import type { ProviderReservation } from './generated/provider-reservation.ts';
 import type { Provider } from './generated/provider.ts';
-import type { KubernetesObject, ObjectMeta } from './object.ts';
+import type { KubernetesObject } from './object.ts';
 
 /** Says how a kind is reached through the API; the type parameter is the shape of its objects. */
 export interface ResourceType<T extends KubernetesObject> {
@@ -44,11 +44,6 @@ export interface Event extends KubernetesObject {
   source?: { component?: string; host?: string };
   reportingComponent?: string;
   reportingInstance?: string;
-}
-
-/** An object of which only the metadata is known. */
-export interface PartialObject extends KubernetesObject {
-  metadata: ObjectMeta;
 }
 
 const potluck = { group: 'potluck.dev', version: 'v1alpha1' } as const;

@@ -2,7 +2,6 @@
 import { isJsonObject, setOwnValue } from './json-value.ts';
 import { JsonSyntaxError, maxJsonDepth, scanJson } from './scan-json.ts';
 
-export { JsonSyntaxError } from './scan-json.ts';
 
 /** A decoded body. */
 export interface DecodedBody {

@@ -30,7 +30,7 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
     beside: { runtime: 'a server logs, measures and stops as every process does' },
   },
   controller: { layer: 3, packages: {} },
-  'node-agent': { layer: 3, packages: { dockerode: 'node-agent/engine', ajv: 'node-agent' } },
+  'node-agent': { layer: 3, packages: { dockerode: 'node-agent/engine' } },
   cli: {
     layer: 3,
     packages: { yaml: 'cli' },
