@@ -315,11 +315,14 @@ export class TestPool {
       case 'etcd':
         return this.#part(this.#etcd).restart();
       case 'api':
-        return this.#part(this.#api).restart();
+        this.#part(this.#api).restart();
+        return;
       case 'controller':
-        return this.#part(this.#controller).restart();
+        this.#part(this.#controller).restart();
+        return;
       case 'agent':
-        return this.#part(this.providers[0]).agent.restart();
+        this.#part(this.providers[0]).agent.restart();
+        return;
       case 'dockerd':
         await eventually(() => this.#part(this.providers[0]).engine.ping(), { timeoutMs: 60_000, what: 'the agent to bring dockerd back' });
     }
