@@ -1,5 +1,5 @@
 /** Fills in defaults, as k8s.io/apiextensions-apiserver `schema/defaulting` does; null where null is not allowed becomes the default, or goes. */
-import { copyJson, isJsonObject, setOwnValue } from './json-value.ts';
+import { cloneJson, isObject, setKey } from './json-value.ts';
 import type { JsonSchema } from './structural-schema.ts';
 
 /** Fills defaults beneath a value, in place. */
@@ -24,14 +24,14 @@ function compileMember(schema: JsonSchema): Member {
 function fillProperties(object: Record<string, unknown>, properties: ReadonlyMap<string, Member>): void {
   for (const [key, { hasDefault, nullable, defaultValue }] of properties) {
     if (hasDefault && (!Object.hasOwn(object, key) || (object[key] === null && !nullable))) {
-      setOwnValue(object, key, copyJson(defaultValue));
+      setKey(object, key, cloneJson(defaultValue));
     }
   }
 }
 
 function fillMember(object: Record<string, unknown>, key: string, member: Member): void {
   if (object[key] !== null || member.nullable) member.fill(object[key]);
-  else if (member.hasDefault) setOwnValue(object, key, copyJson(member.defaultValue));
+  else if (member.hasDefault) setKey(object, key, cloneJson(member.defaultValue));
   else Reflect.deleteProperty(object, key);
 }
 
@@ -44,10 +44,10 @@ export function compileDefaulter(schema: JsonSchema): Defaulter {
     if (Array.isArray(value)) {
       if (items === undefined) return;
       for (let index = 0; index < value.length; index += 1) {
-        if (value[index] === null && !items.nullable && items.hasDefault) value[index] = copyJson(items.defaultValue);
+        if (value[index] === null && !items.nullable && items.hasDefault) value[index] = cloneJson(items.defaultValue);
         items.fill(value[index]);
       }
-    } else if (isJsonObject(value)) {
+    } else if (isObject(value)) {
       fillProperties(value, properties);
       for (const key of Object.keys(value)) {
         const member = properties.get(key) ?? additional;

@@ -3,7 +3,7 @@ import type { ObjectMeta } from '../../api/object.ts';
 import type { FieldError } from '../registry/status-error.ts';
 import { formatPath, typeInvalid } from './field-errors.ts';
 import type { PathSegment } from './field-errors.ts';
-import { isJsonObject } from './json-value.ts';
+import { isObject } from './json-value.ts';
 import type { JsonSchema } from './structural-schema.ts';
 import { compileValidator } from './validate-value.ts';
 import { jsonTypeOf } from './value-checks.ts';
@@ -199,7 +199,7 @@ function walkKeyword(value: unknown, keyword: KeywordShape, walk: Walk): void {
 
 function walkSchema(schema: unknown, walk: Walk): void {
   walk.schemas += 1;
-  if (!isJsonObject(schema)) {
+  if (!isObject(schema)) {
     wrongType(walk, schema, 'object');
     return;
   }

@@ -7,7 +7,7 @@ import { shapeErrors } from './crd-shape.ts';
 import { versionPartErrors } from './crd-version-parts.ts';
 import { defaultErrors } from './default-rules.ts';
 import { invalidValue, requiredValue, unsupportedValue } from './field-errors.ts';
-import { jsonEqual } from './json-value.ts';
+import { equalJson } from './json-value.ts';
 import { structuralErrors } from './structural-rules.ts';
 import type { JsonSchema } from './structural-schema.ts';
 
@@ -113,7 +113,7 @@ function versionsErrors(versions: readonly CrdVersion[]): FieldError[] {
     selectableFields ?? null,
   ];
   // What is the same in all versions stands at the top in Kubernetes' own type, and so in its messages.
-  if (others.every((other) => jsonEqual(parts(first), parts(other))))
+  if (others.every((other) => equalJson(parts(first), parts(other))))
     return versionErrors(first, 'spec', 'spec.validation.openAPIV3Schema');
   return versions.flatMap((version, index) => {
     const field = `spec.versions[${index}]`;

@@ -3,7 +3,7 @@ import { isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml
 import type { Document, ErrorCode } from 'yaml';
 import { formatPath } from './field-errors.ts';
 import type { PathSegment } from './field-errors.ts';
-import { isJsonObject } from './json-value.ts';
+import { isObject } from './json-value.ts';
 import { JsonSyntaxError, maxJsonDepth } from './scan-json.ts';
 import type { DecodedBody, DecodeOptions } from './strict-json.ts';
 
@@ -59,7 +59,7 @@ function checkValue(value: unknown, depth: number): void {
     );
   }
   if (Array.isArray(value)) for (const item of value) checkValue(item, depth + 1);
-  else if (isJsonObject(value)) for (const member of Object.values(value)) checkValue(member, depth + 1);
+  else if (isObject(value)) for (const member of Object.values(value)) checkValue(member, depth + 1);
 }
 
 /** The library recurses: what is too deep for the stack is too deep. */

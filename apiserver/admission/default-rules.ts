@@ -1,7 +1,7 @@
 /** Whether the defaults of a schema are values of it, as apiextensions-apiserver `schema/defaulting` demands. */
 import type { FieldError } from '../registry/status-error.ts';
 import { forbiddenField, invalidValue } from './field-errors.ts';
-import { copyJson } from './json-value.ts';
+import { cloneJson } from './json-value.ts';
 import { compilePruner } from './prune.ts';
 import type { JsonSchema } from './structural-schema.ts';
 import { compileValidator } from './validate-value.ts';
@@ -11,7 +11,7 @@ function checkDefault(schema: JsonSchema, field: string): FieldError[] {
   if (value === undefined) return [];
   const at = `${field}.default`;
   const unknown: string[] = [];
-  compilePruner(schema, false)(copyJson(value), [], unknown);
+  compilePruner(schema, false)(cloneJson(value), [], unknown);
   if (unknown.length > 0) return [invalidValue(at, value, 'must not have unknown fields')];
   const errors: FieldError[] = [];
   compileValidator(schema)(value, { path: [], errors }, undefined);

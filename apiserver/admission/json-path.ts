@@ -2,7 +2,7 @@
  * JSONPath as CRDs use it in printer columns and selectable fields, without braces: `.a.b`, `['x.y']`, `.a\.b`, `[0]`, `[-1]`, `[1:3]`, `[*]`,
  * `..name`, `[?(@.type=="Ready")]`. Follows k8s.io/client-go `util/jsonpath`; what is missing gives nothing.
  */
-import { isJsonObject, ownValue } from './json-value.ts';
+import { isObject, ownValue } from './json-value.ts';
 
 /** All values that a path finds, in order. */
 export type JsonPath = (object: unknown) => unknown[];
@@ -21,7 +21,7 @@ const maxPathLength = 4096;
 function fieldStep(names: readonly string[]): Step {
   return (values) =>
     values.flatMap((value) => {
-      if (!isJsonObject(value)) return [];
+      if (!isObject(value)) return [];
       return names.filter((name) => Object.hasOwn(value, name)).map((name) => ownValue(value, name));
     });
 }
@@ -32,7 +32,7 @@ function itemsOf(value: unknown): readonly unknown[] {
 
 function members(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
-  return isJsonObject(value) ? Object.values(value) : [];
+  return isObject(value) ? Object.values(value) : [];
 }
 
 const wildcardStep: Step = (values) => values.flatMap(members);

@@ -2,7 +2,7 @@
 import type { FieldError } from '../registry/status-error.ts';
 import { duplicateValue, formatPath } from './field-errors.ts';
 import type { PathSegment } from './field-errors.ts';
-import { canonicalJson, isJsonObject, ownValue } from './json-value.ts';
+import { canonicalJson, isObject, ownValue } from './json-value.ts';
 import type { JsonSchema } from './structural-schema.ts';
 
 /** Adds a duplicate-value error for each item that repeats an earlier one. */
@@ -11,7 +11,7 @@ export type DuplicateCheck = (value: unknown, path: PathSegment[], errors: Field
 /** The keys of an item of a list of type map, as an object in the order in which the schema names them. */
 function keysOf(schema: JsonSchema, item: unknown): Record<string, unknown> {
   const keys: Record<string, unknown> = {};
-  if (!isJsonObject(item)) return keys;
+  if (!isObject(item)) return keys;
   for (const name of schema['x-kubernetes-list-map-keys'] ?? []) {
     const value = ownValue(item, name) ?? schema.items?.properties?.[name]?.default;
     if (value !== undefined) keys[name] = value;
@@ -64,7 +64,7 @@ function compileObject(schema: JsonSchema): DuplicateCheck | undefined {
   const additional = typeof additionalProperties === 'object' ? compileDuplicateCheck(additionalProperties) : undefined;
   if (members.size === 0 && additional === undefined) return undefined;
   return (value, path, errors) => {
-    if (!isJsonObject(value)) return;
+    if (!isObject(value)) return;
     for (const key of additional === undefined ? members.keys() : Object.keys(value)) {
       if (!Object.hasOwn(value, key)) continue;
       path.push(key);

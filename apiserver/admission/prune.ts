@@ -1,7 +1,7 @@
 /** Drops what a schema does not know, as k8s.io/apiextensions-apiserver `schema/pruning` does, and says what it dropped. */
 import { formatPath } from './field-errors.ts';
 import type { PathSegment } from './field-errors.ts';
-import { isJsonObject } from './json-value.ts';
+import { isObject } from './json-value.ts';
 import type { JsonSchema } from './structural-schema.ts';
 
 /** Prunes in place; `path` is where the value stands, `unknown` gets the paths of what was dropped. */
@@ -35,7 +35,7 @@ function drop(object: Record<string, unknown>, key: string, path: readonly PathS
 
 function pruneMetadata(object: Record<string, unknown>, path: PathSegment[], unknown: string[]): void {
   const metadata = Object.hasOwn(object, 'metadata') ? object['metadata'] : undefined;
-  if (!isJsonObject(metadata)) return;
+  if (!isObject(metadata)) return;
   path.push('metadata');
   for (const key of Object.keys(metadata)) {
     if (!objectMetaFields.has(key)) drop(metadata, key, path, unknown);
@@ -92,7 +92,7 @@ export function compilePruner(schema: JsonSchema, resource: boolean): Pruner {
         items(value[index], path, unknown);
         path.pop();
       }
-    } else if (isJsonObject(value)) {
+    } else if (isObject(value)) {
       pruneObject(value, rules, path, unknown);
     }
   };

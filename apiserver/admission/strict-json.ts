@@ -1,7 +1,6 @@
 /** Decodes JSON bodies as Kubernetes does: broken ones with Go's text, duplicate keys by path, bounded depth. */
-import { isJsonObject, setOwnValue } from './json-value.ts';
+import { isObject, setKey } from './json-value.ts';
 import { JsonSyntaxError, maxJsonDepth, scanJson } from './scan-json.ts';
-
 
 /** A decoded body. */
 export interface DecodedBody {
@@ -38,9 +37,9 @@ function mayBeTooDeep(text: string): boolean {
 function wellFormed(value: unknown): unknown {
   if (typeof value === 'string') return value.toWellFormed();
   if (Array.isArray(value)) return value.map(wellFormed);
-  if (!isJsonObject(value)) return value;
+  if (!isObject(value)) return value;
   const copy: Record<string, unknown> = {};
-  for (const [key, member] of Object.entries(value)) setOwnValue(copy, key.toWellFormed(), wellFormed(member));
+  for (const [key, member] of Object.entries(value)) setKey(copy, key.toWellFormed(), wellFormed(member));
   return copy;
 }
 

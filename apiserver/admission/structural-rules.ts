@@ -5,7 +5,7 @@
 import type { FieldError } from '../registry/status-error.ts';
 import { compilePattern } from './compile-pattern.ts';
 import { forbiddenField, invalidValue, requiredValue, unsupportedValue } from './field-errors.ts';
-import { isJsonObject } from './json-value.ts';
+import { isObject } from './json-value.ts';
 import type { JsonSchema } from './structural-schema.ts';
 
 /** What a schema is within its parent; decides how a missing type is said. */
@@ -195,7 +195,7 @@ function checkValidationPart(part: JsonSchema, outer: JsonSchema | undefined, fi
   errors.push(...checkPattern(part, field));
   for (const [key, property] of Object.entries(part.properties ?? {})) {
     const at = `${field}.properties[${key}]`;
-    const declared = outer?.properties?.[key] ?? (isJsonObject(outer?.additionalProperties) ? outer.additionalProperties : undefined);
+    const declared = outer?.properties?.[key] ?? (isObject(outer?.additionalProperties) ? outer.additionalProperties : undefined);
     if (outer !== undefined && declared === undefined) {
       errors.push(
         requiredValue(`${place}.properties[${key}]`, `because it is defined in ${field.slice(place.length + 1)}.properties[${key}]`),

@@ -1,7 +1,7 @@
 /** Compiles what validates values of a schema, members included, in the order in which Kubernetes reports errors. */
 import { invalidValue, requiredValue } from './field-errors.ts';
 import { formatPath } from './field-errors.ts';
-import { isJsonObject, jsonEqual, ownValue } from './json-value.ts';
+import { isObject, equalJson, ownValue } from './json-value.ts';
 import type { JsonObject } from './json-value.ts';
 import { listKeyOf } from './list-types.ts';
 import type { JsonSchema } from './structural-schema.ts';
@@ -121,7 +121,7 @@ function compileDeclared(schema: JsonSchema): Validator {
       const present = Object.hasOwn(object, key);
       if (!present && !required.has(key)) continue;
       context.path.push(key);
-      if (present) properties.get(key)?.(object[key], context, isJsonObject(old) ? ownValue(old, key) : undefined);
+      if (present) properties.get(key)?.(object[key], context, isObject(old) ? ownValue(old, key) : undefined);
       else context.errors.push(requiredValue(formatPath(context.path)));
       context.path.pop();
     }
@@ -138,7 +138,7 @@ function compileAdditional(schema: JsonSchema): Validator | undefined {
     for (const key of Object.keys(object)) {
       if (declared.has(key)) continue;
       context.path.push(key);
-      additional(object[key], context, isJsonObject(old) ? ownValue(old, key) : undefined);
+      additional(object[key], context, isObject(old) ? ownValue(old, key) : undefined);
       context.path.pop();
     }
   };
@@ -165,13 +165,13 @@ export function compileValidator(schema: JsonSchema): Validator {
   const array = compileArray(schema);
   const object = compileObject(schema);
   return (value, context, old) => {
-    if (old !== undefined && jsonEqual(value, old)) return;
+    if (old !== undefined && equalJson(value, old)) return;
     if (!checkType(value, context) || value === null) return;
     for (const junctor of junctors) junctor(value, context, old);
     if (typeof value === 'string') for (const check of stringChecks) check(value, context);
     else if (typeof value === 'number') for (const check of numberChecks) check(value, context);
     else if (Array.isArray(value)) array(value, context, old);
     checkEnum?.(value, context);
-    if (isJsonObject(value)) object(value, context, old);
+    if (isObject(value)) object(value, context, old);
   };
 }

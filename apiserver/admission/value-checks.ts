@@ -7,7 +7,7 @@ import { compilePattern } from './compile-pattern.ts';
 import { formatPath, invalidValue, tooLong, tooMany, typeInvalid, unsupportedValue } from './field-errors.ts';
 import type { PathSegment } from './field-errors.ts';
 import { formatCheck } from './formats.ts';
-import { canonicalJson, jsonEqual } from './json-value.ts';
+import { canonicalJson, equalJson } from './json-value.ts';
 import type { JsonSchema } from './structural-schema.ts';
 
 /** Where a walk stands, and what it found. */
@@ -141,7 +141,7 @@ export function compileNumberChecks(schema: JsonSchema): ValueCheck<number>[] {
 export function compileEnumCheck({ enum: allowed }: JsonSchema): ValueCheck<unknown> | undefined {
   if (allowed === undefined) return undefined;
   return (value, { path, errors }) => {
-    if (!allowed.some((one) => jsonEqual(one, value))) errors.push(unsupportedValue(formatPath(path), value, allowed));
+    if (!allowed.some((one) => equalJson(one, value))) errors.push(unsupportedValue(formatPath(path), value, allowed));
   };
 }
 

@@ -3,7 +3,7 @@ import type { KubernetesObject } from '../../api/object.ts';
 import { compileJsonPath } from '../admission/json-path.ts';
 import type { PrinterColumn, ResourceDefinition, StoredObject } from '../registry/resource.ts';
 import { badRequest } from '../registry/status-error.ts';
-import { humanDuration } from './human-duration.ts';
+import { humanDuration } from '../../api/human-duration.ts';
 import { partialMetadata } from './partial-metadata.ts';
 
 export type IncludeObject = 'None' | 'Metadata' | 'Object';

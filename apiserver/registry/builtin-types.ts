@@ -14,7 +14,7 @@ import {
 import { configMapStrategy, secretStrategy } from './data-strategies.ts';
 import { definitionStrategy } from './definition-strategy.ts';
 import { coreEventFields, eventColumns, eventStrategy, newEventConversion, newEventFields } from './event-type.ts';
-import { objectAt, valueAt, type JsonObject } from './json-value.ts';
+import { objectAt, valueAt, type JsonObject } from '../admission/json-value.ts';
 import { leaseStrategy } from './lease-strategy.ts';
 import { namespaceStrategy } from './namespace-strategy.ts';
 import type { PrinterColumn } from './resource.ts';

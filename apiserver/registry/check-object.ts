@@ -1,5 +1,5 @@
 /** Everything that is checked of an object before it is written: metadata, schema, CEL rules, and the resource's own rules. */
-import { isObject, type JsonObject } from './json-value.ts';
+import { isObject, type JsonObject } from '../admission/json-value.ts';
 import { metaText } from './decode-object.ts';
 import type { ResourceDefinition, Subresource } from './resource.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';

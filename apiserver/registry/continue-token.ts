@@ -1,6 +1,6 @@
 /** The continue token of paged lists, as Kubernetes writes it (k8s.io/apiserver `pkg/storage/continue.go`). */
 import { badRequest } from './status-error.ts';
-import { isObject } from './json-value.ts';
+import { isObject } from '../admission/json-value.ts';
 
 const tokenVersion = 'meta.k8s.io/v1';
 

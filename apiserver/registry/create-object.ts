@@ -1,7 +1,7 @@
 /** What POST means. */
 import { checkObject } from './check-object.ts';
 import { decodeObject, dropUnknownFields, metadataOf, metaText } from './decode-object.ts';
-import { cloneJson, type JsonObject } from './json-value.ts';
+import { cloneJson, type JsonObject } from '../admission/json-value.ts';
 import { forbidden } from './namespace-gate.ts';
 import { checkNewMetadata, timestamp } from './object-metadata.ts';
 import type { StoredObject, WriteOptions } from './resource.ts';

@@ -4,7 +4,7 @@ import type { StructuralSchema } from '../admission/structural-schema.ts';
 import type { CacheFeed } from './cache-feed.ts';
 import { compileVersions, customDefinition, customResourceStrategy, storageVersion } from './custom-resource.ts';
 import { isEstablished, type CustomResourceDefinition } from './definition.ts';
-import { equalJson } from './json-value.ts';
+import { equalJson } from '../admission/json-value.ts';
 import type { ResourceOperations } from './resource.ts';
 import type { ResourceContext } from './resource-context.ts';
 import type { StoredResource } from './resource-strategy.ts';

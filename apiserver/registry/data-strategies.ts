@@ -1,5 +1,5 @@
 /** Rules of secrets and config maps, after Kubernetes' `pkg/apis/core/validation` and `pkg/registry/core/secret`. */
-import { isObject, equalJson, objectAt, type JsonObject } from './json-value.ts';
+import { isObject, equalJson, objectAt, type JsonObject } from '../admission/json-value.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
 import { badRequest, type FieldError } from './status-error.ts';
 

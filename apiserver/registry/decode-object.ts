@@ -1,6 +1,6 @@
 /** From the decoded body of a request to an object of the resource that it is for. */
 import { apiVersionOf } from '../../api/resource-type.ts';
-import { cloneJson, isObject, objectAt, without, type JsonObject } from './json-value.ts';
+import { cloneJson, isObject, objectAt, without, type JsonObject } from '../admission/json-value.ts';
 import type { ResourceDefinition, WriteOptions } from './resource.ts';
 import { badRequest, StatusError } from './status-error.ts';
 

@@ -7,7 +7,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import type { Store } from '../store/store.ts';
 import { cleanupFinalizer, isEstablished, withCondition, type CustomResourceDefinition, type DefinitionStatus } from './definition.ts';
 import { establishedStatus } from './definition-names.ts';
-import { equalJson } from './json-value.ts';
+import { equalJson } from '../admission/json-value.ts';
 import { timestamp } from './object-metadata.ts';
 import type { DeleteOptions, ResourceOperations, WriteOptions } from './resource.ts';
 import { resourcePrefix } from './storage-keys.ts';

@@ -2,7 +2,7 @@
 import { validateCustomResourceDefinition } from '../admission/custom-resource-definition.ts';
 import { metadataOf } from './decode-object.ts';
 import { cleanupFinalizer, withCondition, type CustomResourceDefinition, type DefinitionVersion } from './definition.ts';
-import { cloneJson, objectAt, type JsonObject } from './json-value.ts';
+import { cloneJson, objectAt, type JsonObject } from '../admission/json-value.ts';
 import { timestamp } from './object-metadata.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
 

@@ -1,7 +1,7 @@
 /** What DELETE means, of one object and of many. */
 import type { KubernetesObject, ObjectKey } from '../../api/object.ts';
 import { metadataOf } from './decode-object.ts';
-import { cloneJson, equalJson, type JsonObject } from './json-value.ts';
+import { cloneJson, equalJson, type JsonObject } from '../admission/json-value.ts';
 import { listObjects } from './list-objects.ts';
 import { forbidden } from './namespace-gate.ts';
 import { timestamp } from './object-metadata.ts';

@@ -1,6 +1,6 @@
 /** Events: one stored form, `v1`, which `events.k8s.io/v1` shows under other names (Kubernetes' `pkg/apis/events/v1/conversion.go`). */
 import type { KubernetesObject } from '../../api/object.ts';
-import { isObject, objectAt, valueAt, type JsonObject } from './json-value.ts';
+import { isObject, objectAt, valueAt, type JsonObject } from '../admission/json-value.ts';
 import type { PrinterColumn } from './resource.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
 import type { VersionConversion } from './version-view.ts';

@@ -1,6 +1,6 @@
 /** JSON patch, RFC 6902, with Kubernetes' limits and answers (k8s.io/apiserver `pkg/endpoints/handlers/patch.go`). */
 import fastJsonPatch, { type Operation } from 'fast-json-patch';
-import { cloneJson, isObject, type JsonObject } from './json-value.ts';
+import { cloneJson, isObject, type JsonObject } from '../admission/json-value.ts';
 import { badRequest, StatusError } from './status-error.ts';
 
 const maxOperations = 10_000;

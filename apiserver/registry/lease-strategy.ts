@@ -1,5 +1,5 @@
 /** Leases (Kubernetes' `pkg/apis/coordination/validation`). */
-import { objectAt } from './json-value.ts';
+import { objectAt } from '../admission/json-value.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
 import type { FieldError } from './status-error.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { cloneJson, equalJson, isObject } from './json-value.ts';
+import { cloneJson, equalJson, isObject } from '../admission/json-value.ts';
 import { mergePatch } from './merge-patch.ts';
 
 /** RFC 7386, appendix A. */

@@ -1,5 +1,5 @@
 /** JSON merge patch, RFC 7386. */
-import { cloneJson, isObject, setKey, type JsonObject } from './json-value.ts';
+import { cloneJson, isObject, setKey, type JsonObject } from '../admission/json-value.ts';
 
 /** `target` with `patch` applied: null removes, objects merge, everything else replaces. Neither argument is changed or shared. */
 export function mergePatch(target: unknown, patch: unknown): unknown {

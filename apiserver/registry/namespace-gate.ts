@@ -1,6 +1,6 @@
 /** Whether objects may be created in a namespace (Kubernetes' NamespaceLifecycle admission). */
 import type { Store } from '../store/store.ts';
-import { valueAt } from './json-value.ts';
+import { valueAt } from '../admission/json-value.ts';
 import { reachStore } from './resource-context.ts';
 import { notFound, qualifiedName, StatusError } from './status-error.ts';
 import { resourcePrefix } from './storage-keys.ts';

@@ -1,5 +1,5 @@
 /** Namespaces: they go in two steps, and only when a controller has emptied them (Kubernetes' `pkg/registry/core/namespace`). */
-import { cloneJson, isObject, objectAt, valueAt, type JsonObject } from './json-value.ts';
+import { cloneJson, isObject, objectAt, valueAt, type JsonObject } from '../admission/json-value.ts';
 import { metadataOf } from './decode-object.ts';
 import { providerLeaseNamespace, systemNamespace } from '../../api/names.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';

@@ -2,7 +2,7 @@
 import type { ObjectMeta } from '../../api/object.ts';
 import { finalizerWarnings, validateObjectMeta, validateObjectMetaUpdate } from '../admission/object-meta.ts';
 import { metadataOf } from './decode-object.ts';
-import type { JsonObject } from './json-value.ts';
+import type { JsonObject } from '../admission/json-value.ts';
 import type { ResourceContext } from './resource-context.ts';
 import type { WriteOptions } from './resource.ts';
 import type { FieldError } from './status-error.ts';

@@ -2,7 +2,7 @@
 import type { ObjectKey } from '../../api/object.ts';
 import { decodeObject, dropUnknownFields, metadataOf, metaText } from './decode-object.ts';
 import { jsonPatch } from './json-patch.ts';
-import { cloneJson, isObject, type JsonObject } from './json-value.ts';
+import { cloneJson, isObject, type JsonObject } from '../admission/json-value.ts';
 import { mergePatch } from './merge-patch.ts';
 import type { ResourceContext } from './resource-context.ts';
 import type { Patch, PatchType, ResourceDefinition, Subresource, WriteOptions, WriteResult } from './resource.ts';

@@ -1,5 +1,5 @@
 /** Ages in the columns of built-in types. */
-import { humanDuration } from '../http/human-duration.ts';
+import { humanDuration } from '../../api/human-duration.ts';
 
 /** How long before `nowMs` an RFC 3339 time was; `<unknown>` without one. */
 export function ageText(time: unknown, nowMs: number): string {

@@ -17,7 +17,7 @@ import { badRequest, StatusError } from './status-error.ts';
 import { objectKey } from './storage-keys.ts';
 import { encodeForStore, StoredEntry } from './stored-entry.ts';
 import type { VersionView } from './version-view.ts';
-import type { JsonObject } from './json-value.ts';
+import type { JsonObject } from '../admission/json-value.ts';
 
 export interface ResourceContext {
   definition: ResourceDefinition;

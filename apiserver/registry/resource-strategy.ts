@@ -1,7 +1,7 @@
 /** What differs between resources in what a write means; the rest is the same for all and stands in the `*-object.ts` files. */
 import type { NameRule } from '../admission/object-meta.ts';
 import type { StructuralSchema } from '../admission/structural-schema.ts';
-import type { JsonObject } from './json-value.ts';
+import type { JsonObject } from '../admission/json-value.ts';
 import type { Subresource } from './resource.ts';
 import type { FieldError } from './status-error.ts';
 import type { WatchCache } from './watch-cache.ts';

@@ -8,7 +8,7 @@ import {
   SelectorError,
   type FieldRequirement,
 } from '../../api/selector.ts';
-import { valueAt } from './json-value.ts';
+import { valueAt } from '../admission/json-value.ts';
 import type { ResourceDefinition, Selection } from './resource.ts';
 import { badRequest } from './status-error.ts';
 import { namespacePrefix } from './storage-keys.ts';

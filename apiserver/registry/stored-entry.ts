@@ -4,7 +4,7 @@
  */
 import type { KubernetesObject } from '../../api/object.ts';
 import type { Entry } from '../store/store.ts';
-import { isObject, without, type JsonObject } from './json-value.ts';
+import { isObject, without, type JsonObject } from '../admission/json-value.ts';
 import type { StoredObject } from './resource.ts';
 
 const metadataKey = Buffer.from('"metadata":{');

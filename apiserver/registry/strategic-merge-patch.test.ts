@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { JsonSchema } from '../admission/structural-schema.ts';
-import type { JsonObject } from './json-value.ts';
+import type { JsonObject } from '../admission/json-value.ts';
 import { StatusError } from './status-error.ts';
 import { strategicMergePatch } from './strategic-merge-patch.ts';
 

@@ -3,7 +3,7 @@
  * k8s.io/apimachinery `pkg/util/strategicpatch`.
  */
 import type { JsonSchema } from '../admission/structural-schema.ts';
-import { equalJson, isObject, setKey, type JsonObject } from './json-value.ts';
+import { equalJson, isObject, setKey, type JsonObject } from '../admission/json-value.ts';
 import { badRequest } from './status-error.ts';
 
 const directive = '$patch';

@@ -4,7 +4,7 @@ import type { WriteResult as StoreResult } from '../store/store.ts';
 import { checkObject } from './check-object.ts';
 import { createObject } from './create-object.ts';
 import { decodeObject, dropUnknownFields, metadataOf, metaText } from './decode-object.ts';
-import { cloneJson, equalJson, without, type JsonObject } from './json-value.ts';
+import { cloneJson, equalJson, without, type JsonObject } from '../admission/json-value.ts';
 import { checkChangedMetadata } from './object-metadata.ts';
 import {
   encodeBounded,

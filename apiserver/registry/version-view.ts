@@ -1,7 +1,7 @@
 /** Objects as one served version shows them: converted from the stored form, with defaults that came after they were written. */
 import type { KubernetesObject } from '../../api/object.ts';
 import type { JsonSchema, StructuralSchema } from '../admission/structural-schema.ts';
-import { cloneJson, equalJson, isObject, type JsonObject } from './json-value.ts';
+import { cloneJson, equalJson, isObject, type JsonObject } from '../admission/json-value.ts';
 import type { StoredObject } from './resource.ts';
 import type { StoredEntry } from './stored-entry.ts';
 

@@ -2,7 +2,7 @@
 import { Optional } from '@marcbachmann/cel-js';
 import type { FieldError } from '../../registry/status-error.ts';
 import { duplicateValue, forbiddenField, requiredValue } from '../field-errors.ts';
-import { jsonEqual } from '../json-value.ts';
+import { equalJson } from '../json-value.ts';
 import type { ValidationRule } from '../structural-schema.ts';
 import { ruleCostLimit, runWithin } from './cost.ts';
 import { evaluationErrorText } from './error-text.ts';
@@ -113,7 +113,7 @@ export function applyRule(compiled: CompiledRule, subject: RuleSubject, run: Rul
   const outcome = runWithin(limit, () => condition.evaluate(variables));
   if (!outcome.exceeded) spend(run, outcome.used, subject.path);
   if (!outcome.exceeded && outcome.value === true) return;
-  const unchanged = !condition.usesOldSelf && subject.old !== undefined && jsonEqual(subject.value, subject.old);
+  const unchanged = !condition.usesOldSelf && subject.old !== undefined && equalJson(subject.value, subject.old);
   if (outcome.exceeded) {
     const named = (rule.message ?? rule.rule).trim();
     const detail = `'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: ${named}`;

@@ -4,7 +4,7 @@
  */
 import type { Environment } from '@marcbachmann/cel-js';
 import { Duration } from '@marcbachmann/cel-js/evaluator';
-import { canonicalJson, isJsonObject, jsonEqual } from '../json-value.ts';
+import { canonicalJson, isObject, equalJson } from '../json-value.ts';
 import type { JsonObject } from '../json-value.ts';
 import type { JsonSchema } from '../structural-schema.ts';
 import { weigh, weightOf } from './cost.ts';
@@ -22,7 +22,7 @@ export interface CelType {
 export function convertDynamic(json: unknown): unknown {
   if (typeof json === 'number') return Number.isInteger(json) ? BigInt(json) : json;
   if (Array.isArray(json)) return json.map(convertDynamic);
-  if (isJsonObject(json)) return new Map(Object.entries(json).map(([key, value]) => [key, convertDynamic(value)]));
+  if (isObject(json)) return new Map(Object.entries(json).map(([key, value]) => [key, convertDynamic(value)]));
   return json;
 }
 
@@ -47,7 +47,7 @@ export class CelObject {
   }
 
   static equal(a: CelObject, b: CelObject): boolean {
-    return jsonEqual(a.#json, b.#json);
+    return equalJson(a.#json, b.#json);
   }
 
   static textOf(object: CelObject): string {

@@ -1,5 +1,5 @@
 /** Applies the compiled rules of a schema to an object: at each place its own rules, then those of its members. */
-import { isJsonObject, ownValue } from '../json-value.ts';
+import { isObject, ownValue } from '../json-value.ts';
 import type { JsonObject } from '../json-value.ts';
 import { listKeyOf } from '../list-types.ts';
 import type { JsonSchema } from '../structural-schema.ts';
@@ -46,7 +46,7 @@ function validateItems(node: RuleNode, list: readonly unknown[], old: unknown, p
 }
 
 function validateMembers(node: RuleNode, object: JsonObject, old: unknown, path: string, run: RuleRun): void {
-  const oldOf = (key: string): unknown => (isJsonObject(old) ? ownValue(old, key) : undefined);
+  const oldOf = (key: string): unknown => (isObject(old) ? ownValue(old, key) : undefined);
   for (const [key, member] of node.properties) {
     if (Object.hasOwn(object, key)) validateNode(member, object[key], oldOf(key), path === '' ? key : `${path}.${key}`, run);
   }
@@ -64,5 +64,5 @@ export function validateNode(node: RuleNode, value: unknown, old: unknown, path:
   const before = old === null ? undefined : old;
   if (node.own !== undefined) applyOwn(node.own, { value, old: before, path, type: node.schema.type ?? 'object' }, run);
   if (Array.isArray(value)) validateItems(node, value, before, path, run);
-  else if (isJsonObject(value)) validateMembers(node, value, before, path, run);
+  else if (isObject(value)) validateMembers(node, value, before, path, run);
 }
