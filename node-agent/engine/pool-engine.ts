@@ -23,6 +23,8 @@ export interface PoolEngineOptions {
   home: string;
   /** Of all images and instances together, when the storage is made; most of what is free when absent. */
   diskBytes?: number;
+  /** How often rules are asserted and logs rotated; 30 s when absent. */
+  upkeepMs?: number;
   logger: Logger;
 }
 
@@ -39,8 +41,7 @@ export interface PoolEngine {
 const readyTimeoutMs = 60_000;
 const stopTimeoutMs = 30_000;
 const watchIntervalMs = 1_000;
-/** Rules are asserted and logs rotated every so many looks. */
-const looksBetweenUpkeep = 30;
+const defaultUpkeepMs = 30_000;
 const restartBackoff = { baseMs: 200, capMs: 10_000 };
 
 /** Starts the engine or finds it running, and restarts it when it dies. Needs root. */
@@ -55,7 +56,7 @@ export async function startPoolEngine(options: PoolEngineOptions): Promise<PoolE
   await bringUp(daemons);
 
   const stopping = new AbortController();
-  const keeper = keepUp(daemons, stopping.signal);
+  const keeper = keepUp(daemons, options.upkeepMs ?? defaultUpkeepMs, stopping.signal);
   const detach = async (): Promise<void> => {
     stopping.abort();
     await keeper;
@@ -148,11 +149,12 @@ async function whenReady({ paths, processes }: Daemons): Promise<void> {
 }
 
 /** Restarts what died, until the signal aborts. */
-async function keepUp(daemons: Daemons, signal: AbortSignal): Promise<void> {
+async function keepUp(daemons: Daemons, upkeepMs: number, signal: AbortSignal): Promise<void> {
   const { processes, paths, network, logger } = daemons;
   const backoff = createBackoff(restartBackoff, Math.random);
   let waitMs = watchIntervalMs;
-  for (let look = 1; await wait(waitMs, signal); look += 1) {
+  let upkeptMs = performance.now();
+  while (await wait(waitMs, signal)) {
     waitMs = watchIntervalMs;
     try {
       if (!(await processes.containerd.isRunning()) || !(await processes.dockerd.isRunning())) {
@@ -160,7 +162,8 @@ async function keepUp(daemons: Daemons, signal: AbortSignal): Promise<void> {
         await bringUp(daemons);
       }
       backoff.reset();
-      if (look % looksBetweenUpkeep !== 0) continue;
+      if (performance.now() - upkeptMs < upkeepMs) continue;
+      upkeptMs = performance.now();
       await assertRules(paths, network);
       await Promise.all([processes.containerd.rotateLog(), processes.dockerd.rotateLog()]);
     } catch (error) {

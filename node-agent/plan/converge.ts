@@ -29,17 +29,6 @@ export function containerName(instanceUid: string): string {
   return `potluck-${instanceUid}`;
 }
 
-/** The next step of every instance, by uid; instances at rest are absent. */
-export function converge(world: World): Map<string, Decision> {
-  const uids = new Set([...world.desired.keys(), ...world.observed.keys(), ...world.journal.keys()]);
-  const decisions = new Map<string, Decision>();
-  for (const uid of uids) {
-    const decision = decide(world, uid);
-    if (decision.action !== undefined || decision.recheckAtMs !== undefined || decision.waiting !== undefined) decisions.set(uid, decision);
-  }
-  return decisions;
-}
-
 /** The next step of one instance. */
 export function decide(world: World, uid: string): Decision {
   if (world.engine === 'unavailable') return wait(reasons.engineUnavailable, 'The container engine does not answer');
