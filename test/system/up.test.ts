@@ -1,65 +1,16 @@
 /** The way of a new user: start, look, apply the examples, stop, start again, lose the supervisor, remove everything. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import type { Instance } from '../../api/generated/instance.ts';
 import { debianRootfs } from '../support/debian-rootfs.ts';
 import { eventually } from '../support/eventually.ts';
 import { runKubectl } from '../support/kubectl.ts';
+import { Up, runPotluck } from '../support/up.ts';
 
 const root = join(import.meta.dirname, '../..');
-const potluck = join(root, 'bin/potluck');
-
-interface Result {
-  code: number | null;
-  output: string;
-}
-
-class Up {
-  readonly child: ChildProcess;
-  output = '';
-
-  constructor(args: readonly string[]) {
-    // From another directory, as a user might.
-    this.child = spawn(potluck, ['up', ...args], { stdio: ['ignore', 'pipe', 'pipe'], cwd: '/' });
-    for (const stream of [this.child.stdout, this.child.stderr])
-      stream?.setEncoding('utf8').on('data', (chunk: string) => (this.output += chunk));
-  }
-
-  get running(): boolean {
-    return this.child.exitCode === null && this.child.signalCode === null;
-  }
-
-  async untilReady(timeoutMs: number): Promise<void> {
-    const ready = eventually(() => assert.ok(this.output.includes('The pool is ready'), this.output), {
-      timeoutMs,
-      what: 'potluck up to be ready',
-    });
-    const ended = once(this.child, 'exit').then(() => Promise.reject(new Error(`it ended:\n${this.output}`)));
-    await Promise.race([ready, ended]);
-    ended.catch(() => undefined);
-  }
-
-  async end(signal: NodeJS.Signals): Promise<number | null> {
-    if (this.running) {
-      const exit = once(this.child, 'exit');
-      this.child.kill(signal);
-      await exit;
-    }
-    return this.child.exitCode;
-  }
-}
-
-async function run(...args: string[]): Promise<Result> {
-  const child = spawn(potluck, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 });
-  const [out, error] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]);
-  return { code: child.exitCode, output: out + error };
-}
 
 describe('potluck up', function () {
   this.timeout(240_000);
@@ -107,7 +58,7 @@ describe('potluck up', function () {
   });
   after(async () => {
     await up.end('SIGKILL');
-    const { code, output } = await run('down', '--purge', '--home', home);
+    const { code, output } = await runPotluck('down', '--purge', '--home', home);
     await rm(home, { recursive: true, force: true });
     assert.equal(code, 0, output);
   });
@@ -119,7 +70,7 @@ describe('potluck up', function () {
   });
 
   it('shows providers and instances by potluck status', async () => {
-    const { code, output } = await run('status', '-o', 'json', '--home', home);
+    const { code, output } = await runPotluck('status', '-o', 'json', '--home', home);
     assert.equal(code, 0, output);
     const status = JSON.parse(output) as {
       ready: boolean;
@@ -135,7 +86,7 @@ describe('potluck up', function () {
   });
 
   it('is alone with its home', async () => {
-    const { code, output } = await run('up', ...flags);
+    const { code, output } = await runPotluck('up', ...flags);
     assert.equal(code, 1);
     assert.match(output, /^PLK011 .*\n$/);
   });
@@ -175,13 +126,13 @@ describe('potluck up', function () {
   it('is cleaned up after by potluck down --purge, also when it was killed', async () => {
     await up.end('SIGKILL');
     assert.notDeepEqual(await traces(), []);
-    const { code, output } = await run('down', '--purge', '--home', home);
+    const { code, output } = await runPotluck('down', '--purge', '--home', home);
     assert.equal(code, 0, output);
     assert.match(output, /Removed: /);
     assert.deepEqual(await traces(), []);
     // Not ours, so it stays.
     assert.deepEqual(await readdir(home), ['kubectl-home']);
-    const again = await run('down', '--purge', '--home', home);
+    const again = await runPotluck('down', '--purge', '--home', home);
     assert.equal(again.code, 0, again.output);
     assert.match(again.output, /Nothing was left/);
   });
