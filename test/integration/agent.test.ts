@@ -16,6 +16,7 @@ import type { KubeClient } from '../../client/kube-client.ts';
 import { startAgent } from '../../node-agent/agent.ts';
 import type { Agent } from '../../node-agent/agent.ts';
 import { containerName } from '../../node-agent/plan/converge.ts';
+import { stopInstances } from '../../node-agent/stop-instances.ts';
 import { createLogger, silentLogger } from '../../runtime/logger.ts';
 import { updateObject, updateStatus } from '../../runtime/status-writer.ts';
 import { startTestApiServer } from '../support/api-server.ts';
@@ -342,6 +343,24 @@ describe('agent', function () {
     assert.equal(after.State.StartedAt, before.State.StartedAt);
     assert.equal((await get(instance)).status?.restartCount, 0);
     for (const each of [instance, other]) await remove(each);
+  });
+
+  it('goes on after a shutdown of the pool where it was, with the disk and without a restart counted', async () => {
+    const instance = await run({ restartPolicy: 'Never', command: ['sh', '-c', 'echo x > /kept; exec sleep 1000'] });
+    await until(instance, isRunning);
+    const { Id: id } = await inspect(instance);
+    await stop();
+    const options = { home, socketPath: dockerd.socketPath, providerUid: provider.metadata.uid ?? '', logger: silentLogger };
+    assert.equal(await stopInstances(options), 1);
+    assert.equal((await inspect(instance)).State.Running, false);
+    await start();
+    const { status } = await until(instance, (now) => {
+      isRunning(now);
+      assert.notEqual(now.lastState, undefined);
+    });
+    assert.equal(status?.restartCount, 0);
+    assert.equal(status.containerID, `docker://${id}`);
+    await remove(instance);
   });
 
   it('removes what is no longer its own, and nothing of others', async () => {
