@@ -25,7 +25,7 @@ import type { CpuPlan } from './limits/cpu-pinning.ts';
 import type { ObservedContainers } from './observed-containers.ts';
 import { decide, isRunning, ownContainers } from './plan/converge.ts';
 import { instanceStatus } from './plan/status.ts';
-import type { Decision, DesiredInstance, World } from './plan/world.ts';
+import type { Action, Decision, DesiredInstance, World } from './plan/world.ts';
 
 export interface ConvergenceOptions {
   client: Client;
@@ -47,6 +47,8 @@ export interface ConvergenceOptions {
 /** Steps of one pass; an instance takes six from nothing to running. */
 const mostSteps = 12;
 const concurrency = 4;
+/** After these the container is as it was. */
+const leavesContainer: ReadonlySet<Action['type']> = new Set(['adopt', 'forget', 'checkImage', 'pull']);
 /** Of the engine; a restart of dockerd takes less, and is not worth a word in a status. */
 const toleratedAbsenceMs = 5_000;
 const absenceRecheckMs = 500;
@@ -100,7 +102,7 @@ export class Convergence implements Controller {
       for (let step = 0; decision.action !== undefined && step < mostSteps; step += 1) {
         signal.throwIfAborted();
         await this.#executor.run(decision.action, { generation: this.#desired(uid)?.generation ?? 0, logger });
-        await observed.look(uid);
+        if (!leavesContainer.has(decision.action.type)) await observed.look(uid);
         decision = this.#decide(uid);
       }
     } catch (error) {

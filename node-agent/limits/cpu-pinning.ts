@@ -77,19 +77,28 @@ function ownersFirst(cores: readonly Core[]): (a: CpuDemand, b: CpuDemand) => nu
   return (a, b) => rank(a) - rank(b) || (a.uid < b.uid ? -1 : 1);
 }
 
-/** As few of the highest cores as have enough threads; undefined when there are not enough. */
+/** Cores that together have the threads, its own ones first; undefined when there are not enough. */
 function chooseCores(demand: CpuDemand, available: readonly Core[]): Core[] | undefined {
-  const threadsWanted = demand.requestMillis / 1000;
-  const fewest = (cores: readonly Core[]): Core[] | undefined => {
-    const chosen: Core[] = [];
-    for (const core of cores) {
-      if (threadsOf(chosen).length >= threadsWanted) break;
+  const wanted = demand.requestMillis / 1000;
+  const left = new Set(available);
+  const chosen: Core[] = [];
+  for (const own of [true, false]) {
+    const candidates = own ? ownCores(demand, available) : available;
+    for (let missing = wanted - threadsOf(chosen).length; missing > 0; missing = wanted - threadsOf(chosen).length) {
+      const core = bestFit(
+        candidates.filter((candidate) => left.has(candidate)),
+        missing,
+      );
+      if (core === undefined) break;
+      left.delete(core);
       chosen.push(core);
     }
-    return threadsOf(chosen).length >= threadsWanted ? chosen : undefined;
-  };
-  const own = ownCores(demand, available);
-  const kept = fewest(own);
-  if (kept !== undefined) return kept;
-  return fewest([...own, ...available.filter((core) => !own.includes(core)).reverse()]);
+  }
+  return threadsOf(chosen).length >= wanted ? chosen : undefined;
+}
+
+/** The largest core that is not too large, else the smallest; of equal ones the highest. */
+function bestFit(cores: readonly Core[], threads: number): Core | undefined {
+  const waste = ({ threads: { length } }: Core): number => (length <= threads ? threads - length : length * 1000);
+  return cores.reduce<Core | undefined>((best, core) => (best === undefined || waste(core) <= waste(best) ? core : best), undefined);
 }
