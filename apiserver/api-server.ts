@@ -10,7 +10,8 @@ import { writeKubeconfig } from './access/kubeconfig.ts';
 import type { Pki, PkiOptions } from './access/pki.ts';
 import { openPki } from './access/pki.ts';
 import { DiscoveryRoutes } from './http/discovery-routes.ts';
-import { closeServer, listen } from './http/https-server.ts';
+import type { HttpsListener } from './http/https-server.ts';
+import { listen } from './http/https-server.ts';
 import { OpenApiRoutes } from './http/openapi-routes.ts';
 import { createApiMetrics } from './http/request-metrics.ts';
 import { Routes } from './http/routes.ts';
@@ -67,10 +68,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const catalogue = await createCatalogue({ store, logger, nowMs: () => Date.now() });
     undo.push(() => catalogue.close());
     await withinTime(catalogue.start(), options);
-    const { server, port, routes } = await serve(options, pki, catalogue, store);
+    const { server, port, close, routes } = await serve(options, pki, catalogue, store);
     undo.push(async () => {
       routes.endWatches();
-      await closeServer(server, stopGraceMs);
+      await close(stopGraceMs);
     });
     const renewal = setInterval(() => void renewCertificate(server, pkiOptions, logger), dayMs);
     renewal.unref();
@@ -87,16 +88,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   }
 }
 
+/** Every step runs, also after one that failed; the first failure is thrown at the end. */
 async function runInReverse(steps: (() => Promise<void>)[]): Promise<void> {
-  for (const step of steps.splice(0).reverse()) await step();
+  const failures: unknown[] = [];
+  for (const step of steps.splice(0).reverse()) await step().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
-async function serve(
-  options: ApiServerOptions,
-  pki: Pki,
-  catalogue: Catalogue,
-  store: Store,
-): Promise<{ server: Server; port: number; routes: Routes }> {
+async function serve(options: ApiServerOptions, pki: Pki, catalogue: Catalogue, store: Store): Promise<HttpsListener & { routes: Routes }> {
   let address = '';
   const readiness = [
     { name: 'etcd', check: () => store.currentRevision().then(() => undefined) },

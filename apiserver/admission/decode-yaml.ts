@@ -1,6 +1,6 @@
 /** Decodes YAML bodies to what the same object would be in JSON: one document, string keys, bounded aliases. */
 import { isPair, isScalar, isSeq, LineCounter, parseDocument, visit } from 'yaml';
-import type { Document, ErrorCode } from 'yaml';
+import type { Document } from 'yaml';
 import { formatPath } from './field-errors.ts';
 import type { PathSegment } from './field-errors.ts';
 import { isObject } from './json-value.ts';
@@ -10,9 +10,6 @@ import type { DecodedBody, DecodeOptions } from './strict-json.ts';
 /** Most nodes that aliases may stand for, all together: a billion laughs end here. */
 const maxAliasCount = 100;
 const decoder = new TextDecoder('utf-8');
-
-/** Duplicate keys are no error of the syntax here: they are reported beside the value. */
-const tolerated: ReadonlySet<ErrorCode> = new Set(['DUPLICATE_KEY']);
 
 function syntaxError(line: number | undefined, message: string): JsonSyntaxError {
   const firstLine = message.split('\n')[0]?.replace(/ at line \d+, column \d+:?$/, '') ?? message;
@@ -80,8 +77,9 @@ function withinStack<T>(work: () => T): T {
 export function decodeYaml(body: string | Uint8Array, options: DecodeOptions = {}): DecodedBody {
   const text = typeof body === 'string' ? body : decoder.decode(body);
   const lineCounter = new LineCounter();
-  const document = withinStack(() => parseDocument(text, { lineCounter, schema: 'core', logLevel: 'error' }));
-  const problem = document.errors.find(({ code }) => !tolerated.has(code));
+  // Duplicate keys are reported beside the value; the library would compare each key with every other.
+  const document = withinStack(() => parseDocument(text, { lineCounter, schema: 'core', logLevel: 'error', uniqueKeys: false }));
+  const [problem] = document.errors;
   if (problem?.code === 'RESOURCE_EXHAUSTION') throw new JsonSyntaxError('exceeded max depth');
   if (problem !== undefined) throw syntaxError(lineCounter.linePos(problem.pos[0]).line, problem.message);
   return withinStack(() => {

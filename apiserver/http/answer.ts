@@ -47,7 +47,7 @@ export function pageNotFound(): Answer {
   return answerWithText(404, '404 page not found\n');
 }
 
-/** Writes an answer, compressed when it is large and the client takes that. */
+/** Writes an answer, compressed when it is large and the client takes that; the caller ends it. */
 export async function sendAnswer(
   response: ServerResponse,
   answer: Answer,
@@ -68,7 +68,29 @@ export async function sendAnswer(
   if (response.destroyed) return;
   headers['content-length'] = body.length;
   response.writeHead(answer.code, headers);
-  response.end(accepted.bodyless || answer.code === 304 ? undefined : body);
+  if (!accepted.bodyless && answer.code !== 304) await writeBody(response, body);
+}
+
+/** Bytes handed to the socket at once. */
+const sliceBytes = 256 * 1024;
+/** A client that takes no slice within this time is cut off: what waits for it is memory of the server. */
+const stallMs = 30_000;
+
+async function writeBody(response: ServerResponse, body: Uint8Array): Promise<void> {
+  for (let start = 0; start < body.length && !response.destroyed; start += sliceBytes) {
+    if (!response.write(body.subarray(start, start + sliceBytes))) await drained(response);
+  }
+}
+
+/** Resolves when the client took what was written, or is gone, or was cut off because it takes nothing. */
+async function drained(response: ServerResponse): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  const done = (): void => resolve(undefined);
+  const timer = setTimeout(() => response.destroy(), stallMs);
+  response.once('drain', done).once('close', done);
+  await promise;
+  clearTimeout(timer);
+  response.off('drain', done).off('close', done);
 }
 
 function acceptsGzip(header: string | undefined): boolean {

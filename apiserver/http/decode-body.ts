@@ -1,28 +1,34 @@
 /** From the bytes of a body to a value; what the value means is the registry's to say. */
-import { decodeYaml } from '../admission/decode-yaml.ts';
 import type { DecodedBody, DecodeOptions } from '../admission/strict-json.ts';
 import { decodeStrictJson } from '../admission/strict-json.ts';
 import type { Patch, PatchType, ResourceDefinition } from '../registry/resource.ts';
-import { badRequest } from '../registry/status-error.ts';
+import { StatusError, badRequest } from '../registry/status-error.ts';
 import { decodeProtobuf, readsProtobuf } from './kubernetes-protobuf.ts';
 import { bodyEncoding } from './negotiate.ts';
+import type { YamlDecoder } from './yaml-decoder.ts';
 
 const quotedLength = 30;
 
+export interface RawBody {
+  contentType: string | undefined;
+  body: Buffer;
+}
+
 /** Throws 415 for a form that we do not read, 400 for a body that is not in its form. */
-export function decodeObjectBody(
+export async function decodeObjectBody(
   definition: ResourceDefinition,
-  contentType: string | undefined,
-  body: Buffer,
+  { contentType, body }: RawBody,
+  yaml: YamlDecoder,
   options: DecodeOptions,
-): DecodedBody {
+): Promise<DecodedBody> {
   const { group, kind, custom } = definition;
   const encoding = bodyEncoding(contentType, readsProtobuf(group, kind));
   if (encoding === 'protobuf') return { value: decodeProtobuf(body), duplicateFields: [] };
   try {
-    return encoding === 'yaml' ? decodeYaml(body, options) : decodeStrictJson(body, options);
+    return encoding === 'yaml' ? await yaml.decode(body, options) : decodeStrictJson(body, options);
   } catch (error) {
-    const text = body.toString('utf8');
+    if (error instanceof StatusError) throw error;
+    const text = body.toString('utf8', 0, 4 * quotedLength);
     const start = text.length > quotedLength ? `${text.slice(0, quotedLength)} ...` : text;
     const expected = custom ? `must be of type ${kind}` : `must be a ${kind}`;
     const why = `couldn't get version/kind; ${encoding} parse error: ${messageOf(error)}`;
@@ -31,26 +37,29 @@ export function decodeObjectBody(
 }
 
 /** An empty body, as many clients send with DELETE, is undefined. */
-export function decodeDeleteBody(contentType: string | undefined, body: Buffer): unknown {
+export async function decodeDeleteBody({ contentType, body }: RawBody, yaml: YamlDecoder): Promise<unknown> {
   if (body.length === 0) return undefined;
   const encoding = bodyEncoding(contentType, true);
   try {
     if (encoding === 'protobuf') return decodeProtobuf(body);
-    return (encoding === 'yaml' ? decodeYaml(body) : decodeStrictJson(body)).value;
+    return (encoding === 'yaml' ? await yaml.decode(body) : decodeStrictJson(body)).value;
   } catch (error) {
+    if (error instanceof StatusError) throw error;
     throw badRequest(`error decoding delete options: ${messageOf(error)}`);
   }
 }
 
-export function decodePatchBody(
+export async function decodePatchBody(
   type: PatchType,
   body: Buffer,
+  yaml: YamlDecoder,
   options: DecodeOptions,
-): Pick<Patch, 'type' | 'body'> & { duplicateFields: readonly string[] } {
+): Promise<Pick<Patch, 'type' | 'body'> & { duplicateFields: readonly string[] }> {
   try {
-    const { value, duplicateFields } = type === 'apply' ? decodeYaml(body, options) : decodeStrictJson(body, options);
+    const { value, duplicateFields } = type === 'apply' ? await yaml.decode(body, options) : decodeStrictJson(body, options);
     return { type, body: value, duplicateFields };
   } catch (error) {
+    if (error instanceof StatusError) throw error;
     throw badRequest(`error decoding ${type === 'apply' ? 'YAML' : 'patch'}: ${messageOf(error)}`);
   }
 }

@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http';
 import type { Server } from 'node:https';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { UserError } from '../../api/errors.ts';
 import type { KeyAndCertificate } from '../access/certificates.ts';
 
@@ -14,6 +14,13 @@ export interface HttpsServerOptions {
   port: number;
 }
 
+export interface HttpsListener {
+  server: Server;
+  port: number;
+  /** Stops accepting, lets requests end for up to `graceMs`, then cuts what is left. */
+  close: (graceMs: number) => Promise<void>;
+}
+
 const timeouts = {
   headersMs: 10_000,
   /** From the first byte of a request to the last of its body. */
@@ -21,12 +28,14 @@ const timeouts = {
   idleMs: 120_000,
   checkMs: 2_000,
   handshakeMs: 10_000,
+  /** Of silence, before the other end is asked whether it is still there. */
+  probeMs: 30_000,
 };
 /** Beyond these many open connections a new one is refused. */
 const mostConnections = 10_000;
 
 /** Listens, or throws `PORT_IN_USE`. A client without a certificate is let in: what it may do is decided for each request. */
-export async function listen(options: HttpsServerOptions, listener: RequestListener): Promise<{ server: Server; port: number }> {
+export async function listen(options: HttpsServerOptions, listener: RequestListener): Promise<HttpsListener> {
   const server = createServer(
     {
       key: options.server.keyPem,
@@ -41,15 +50,24 @@ export async function listen(options: HttpsServerOptions, listener: RequestListe
       keepAliveTimeout: timeouts.idleMs,
       connectionsCheckingInterval: timeouts.checkMs,
       noDelay: true,
+      // A machine that went to sleep says no goodbye.
+      keepAlive: true,
+      keepAliveInitialDelay: timeouts.probeMs,
     },
     listener,
   );
   server.maxConnections = mostConnections;
+  const connections = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error) => reject(listenError(error, options)));
     server.listen(options.port, options.host, resolve);
   });
-  return { server, port: (server.address() as AddressInfo).port };
+  const close = (graceMs: number): Promise<void> => closeServer(server, connections, graceMs);
+  return { server, port: (server.address() as AddressInfo).port, close };
 }
 
 function listenError(error: NodeJS.ErrnoException, { host, port }: HttpsServerOptions): Error {
@@ -77,14 +95,17 @@ function listenError(error: NodeJS.ErrnoException, { host, port }: HttpsServerOp
   }
 }
 
-/** Stops accepting, lets requests end for up to `graceMs`, then cuts what is left. */
-export async function closeServer(server: Server, graceMs: number): Promise<void> {
+/** What is cut includes connections that never began TLS: the server itself does not know them. */
+async function closeServer(server: Server, connections: ReadonlySet<Socket>, graceMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
   server.closeIdleConnections();
   const idle = setInterval(() => server.closeIdleConnections(), 50);
-  const cut = setTimeout(() => server.closeAllConnections(), graceMs);
+  const cut = setTimeout(() => {
+    server.closeAllConnections();
+    for (const socket of connections) socket.destroy();
+  }, graceMs);
   await closed;
   clearInterval(idle);
   clearTimeout(cut);

@@ -47,10 +47,10 @@ export function decodeProtobuf(body: Uint8Array): Record<string, unknown> {
   if (!Buffer.from(body.subarray(0, 4)).equals(magic))
     throw badRequest('the object provided is unrecognized: the protobuf prefix is missing');
   try {
-    const { typeMeta = {}, raw = new Uint8Array(0) } = decode('Unknown', body.subarray(4), { bytes: Array }) as Envelope;
+    const { typeMeta = {}, raw = new Uint8Array(0) } = decode('Unknown', body.subarray(4)) as Envelope;
     const { apiVersion = '', kind = '' } = typeMeta;
     if (kind !== 'DeleteOptions' && kinds[kind] !== apiVersion) throw badRequest(`no kind ${JSON.stringify(kind)} is read as protobuf`);
-    return { apiVersion, kind, ...decode(kind, Uint8Array.from(raw), { bytes: String }) };
+    return { apiVersion, kind, ...decode(kind, raw, { bytes: String }) };
   } catch (error) {
     if (error instanceof Error && error.name === 'StatusError') throw error;
     throw badRequest(`the object provided is unrecognized: ${error instanceof Error ? error.message : String(error)}`);
@@ -62,10 +62,11 @@ interface Envelope {
   raw?: Uint8Array;
 }
 
-function decode(message: string, bytes: Uint8Array, { bytes: bytesAs }: { bytes: typeof Array | typeof String }): Record<string, unknown> {
+/** Byte fields stay as they are unless they are wanted as text, in base64. */
+function decode(message: string, bytes: Uint8Array, options: { bytes?: typeof String } = {}): Record<string, unknown> {
   root ??= protobuf.parse(definition, { keepCase: true }).root;
   const type = root.lookupType(message);
-  const decoded: unknown = type.toObject(type.decode(bytes), { longs: Number, bytes: bytesAs });
+  const decoded: unknown = type.toObject(type.decode(bytes), { longs: Number, ...options });
   return withoutEmpty(decoded) as Record<string, unknown>;
 }
 

@@ -39,6 +39,25 @@ describe('query parameters', () => {
   });
 });
 
+describe('parseDeleteOptions()', () => {
+  it('refuses what it does not understand, rather than delete what was to be kept', () => {
+    const refusals: [object, string][] = [
+      [{ dryRun: 'All' }, 'DeleteOptions.dryRun: expected a list of strings'],
+      [{ dryRun: [1] }, 'DeleteOptions.dryRun: expected a list of strings'],
+      [{ preconditions: 'uid' }, 'DeleteOptions.preconditions: expected an object'],
+      [{ preconditions: { uid: 5 } }, 'DeleteOptions.preconditions.uid: expected a string'],
+      [{ preconditions: { resourceVersion: 5 } }, 'DeleteOptions.preconditions.resourceVersion: expected a string'],
+      [{ propagationPolicy: true }, 'DeleteOptions.propagationPolicy: expected a string'],
+      [{ orphanDependents: 'no' }, 'DeleteOptions.orphanDependents: expected a boolean'],
+      [{ gracePeriodSeconds: '5' }, 'DeleteOptions.gracePeriodSeconds: expected an integer'],
+      [{ kind: 'Pod' }, 'the body of a DELETE must be DeleteOptions, not "Pod"'],
+    ];
+    for (const [body, message] of refusals) assert.throws(() => parseDeleteOptions(body, requester), { code: 400, message });
+    const kept = { kind: 'DeleteOptions', dryRun: null, preconditions: null, propagationPolicy: null, orphanDependents: null };
+    assert.equal(parseDeleteOptions({ ...kept, gracePeriodSeconds: null }, requester).dryRun, false);
+  });
+});
+
 describe('parseWriteOptions()', () => {
   it('takes the manager from the User-Agent when the query has none', () => {
     assert.equal(parseWriteOptions('CreateOptions', query(''), requester).fieldManager, 'kubectl');

@@ -101,6 +101,7 @@ function validationErrors(fieldValidation: string): FieldError[] {
 
 /** `metav1.DeleteOptions` as a body carries it. */
 export interface DeleteOptionsBody {
+  kind?: unknown;
   gracePeriodSeconds?: unknown;
   preconditions?: { uid?: unknown; resourceVersion?: unknown } | null;
   orphanDependents?: unknown;
@@ -123,12 +124,10 @@ export function deleteOptionsFromQuery(query: URLSearchParams): DeleteOptionsBod
 
 export function parseDeleteOptions(body: DeleteOptionsBody, requester: Requester): DeleteOptions {
   const { gracePeriodSeconds, preconditions, orphanDependents, propagationPolicy, dryRun } = body;
-  const dryRuns = Array.isArray(dryRun) ? dryRun.map(String) : [];
-  const policy = typeof propagationPolicy === 'string' && propagationPolicy !== '' ? propagationPolicy : undefined;
-  refuse('DeleteOptions', [...policyErrors(policy, orphanDependents), ...dryRunErrors(dryRuns)]);
-  if (gracePeriodSeconds !== undefined && gracePeriodSeconds !== null && !Number.isSafeInteger(gracePeriodSeconds)) {
-    throw badRequest('DeleteOptions.gracePeriodSeconds: expected an integer');
-  }
+  checkDeleteOptions(body);
+  const policy = propagationPolicy === undefined || propagationPolicy === '' ? undefined : (propagationPolicy as string | null);
+  const dryRuns = (dryRun ?? []) as string[];
+  refuse('DeleteOptions', [...policyErrors(policy ?? undefined, orphanDependents), ...dryRunErrors(dryRuns)]);
   const required = textsOf(preconditions ?? {});
   const chosen = policy ?? orphanPolicy(orphanDependents);
   return {
@@ -141,6 +140,34 @@ export function parseDeleteOptions(body: DeleteOptionsBody, requester: Requester
     ...(chosen === undefined ? {} : { propagationPolicy: chosen as NonNullable<DeleteOptions['propagationPolicy']> }),
     ...(typeof gracePeriodSeconds === 'number' ? { gracePeriodSeconds } : {}),
   };
+}
+
+/** Types are checked strictly: a condition or a dry run that was not understood would delete what the client meant to keep. */
+function checkDeleteOptions({
+  kind,
+  gracePeriodSeconds,
+  preconditions,
+  orphanDependents,
+  propagationPolicy,
+  dryRun,
+}: DeleteOptionsBody): void {
+  if (kind !== undefined && kind !== '' && kind !== 'DeleteOptions') {
+    throw badRequest(`the body of a DELETE must be DeleteOptions, not ${JSON.stringify(kind)}`);
+  }
+  const isText = (value: unknown): boolean => typeof value === 'string';
+  const { uid, resourceVersion } = typeof preconditions === 'object' ? (preconditions ?? {}) : {};
+  const claims: [field: string, value: unknown, holds: (value: unknown) => boolean, expected: string][] = [
+    ['gracePeriodSeconds', gracePeriodSeconds, Number.isSafeInteger, 'an integer'],
+    ['orphanDependents', orphanDependents, (value) => typeof value === 'boolean', 'a boolean'],
+    ['propagationPolicy', propagationPolicy, isText, 'a string'],
+    ['dryRun', dryRun, (value) => Array.isArray(value) && value.every(isText), 'a list of strings'],
+    ['preconditions', preconditions, (value) => typeof value === 'object' && !Array.isArray(value), 'an object'],
+    ['preconditions.uid', uid, isText, 'a string'],
+    ['preconditions.resourceVersion', resourceVersion, isText, 'a string'],
+  ];
+  for (const [field, value, holds, expected] of claims) {
+    if (value !== undefined && value !== null && !holds(value)) throw badRequest(`DeleteOptions.${field}: expected ${expected}`);
+  }
 }
 
 function policyErrors(policy: string | undefined, orphanDependents: unknown): FieldError[] {

@@ -99,7 +99,7 @@ function verbOf(method: string, named: boolean, query: URLSearchParams): Resourc
     case 'GET':
     case 'HEAD':
       if (named) return 'get';
-      return parseBoolean(query.get('watch')) ? 'watch' : 'list';
+      return method === 'GET' && parseBoolean(query.get('watch')) ? 'watch' : 'list';
     case 'POST':
       return 'create';
     case 'PUT':

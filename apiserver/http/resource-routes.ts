@@ -1,7 +1,7 @@
 /** The verbs on resources, from decoded request to answer; the registry does what they mean. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubernetesObject, ObjectKey } from '../../api/object.ts';
-import type { DecodeOptions } from '../admission/strict-json.ts';
+import type { DecodedBody, DecodeOptions } from '../admission/strict-json.ts';
 import type { ResourceOperations, Subresource, UserInfo, WriteOptions, WriteResult } from '../registry/resource.ts';
 import { badRequest, notFound } from '../registry/status-error.ts';
 import type { Answer } from './answer.ts';
@@ -14,9 +14,10 @@ import { methodNotAllowed } from './error-status.ts';
 import { negotiateResource, patchTypeOf } from './negotiate.ts';
 import type { DeleteOptionsBody, Requester } from './query-options.ts';
 import { deleteOptionsFromQuery, parseDeleteOptions, parseListOptions, parseWriteOptions } from './query-options.ts';
-import { readBody } from './read-body.ts';
+import type { BodyReader } from './read-body.ts';
 import type { ResourceRequest } from './request-info.ts';
 import { parseIncludeObject } from './table.ts';
+import type { YamlDecoder } from './yaml-decoder.ts';
 
 /** One request for a resource that is served. */
 export interface ResourceCall {
@@ -26,6 +27,8 @@ export interface ResourceCall {
   query: URLSearchParams;
   user: UserInfo;
   operations: ResourceOperations;
+  bodies: BodyReader;
+  yaml: YamlDecoder;
   /** Milliseconds since the epoch. */
   nowMs: number;
 }
@@ -98,7 +101,8 @@ async function answerUpdate(call: ResourceCall, presentation: Presentation): Pro
 async function answerPatch(call: ResourceCall, presentation: Presentation): Promise<Answer> {
   const type = patchTypeOf(call.request.headers['content-type'], call.operations.definition.patchTypes);
   const { force, ...options } = parseWriteOptions('PatchOptions', call.query, requesterOf(call), type === 'apply');
-  const { duplicateFields, ...patch } = decodePatchBody(type, await readBody(call.request), decodingFor(options));
+  const body = await readBody(call);
+  const { duplicateFields, ...patch } = await decodePatchBody(type, body, call.yaml, decodingFor(options));
   const full = type === 'apply' ? { ...patch, force } : patch;
   const result = await call.operations.patch(keyOf(call), full, { ...options, duplicateFields }, subresourceOf(call));
   return answerWrite(call, result, options, presentation);
@@ -126,7 +130,8 @@ function deletedStatus({ operations }: ResourceCall, object: KubernetesObject): 
 }
 
 async function deleteOptionsOf(call: ResourceCall): Promise<ReturnType<typeof parseDeleteOptions>> {
-  const body = decodeDeleteBody(call.request.headers['content-type'], await readBody(call.request));
+  const raw = { contentType: call.request.headers['content-type'], body: await readBody(call) };
+  const body = await decodeDeleteBody(raw, call.yaml);
   if (body !== undefined && (typeof body !== 'object' || body === null || Array.isArray(body))) {
     throw badRequest('error decoding delete options: not an object');
   }
@@ -134,9 +139,13 @@ async function deleteOptionsOf(call: ResourceCall): Promise<ReturnType<typeof pa
   return parseDeleteOptions(options, requesterOf(call));
 }
 
-async function objectBodyOf(call: ResourceCall, options: WriteOptions): Promise<ReturnType<typeof decodeObjectBody>> {
-  const body = await readBody(call.request);
-  return decodeObjectBody(call.operations.definition, call.request.headers['content-type'], body, decodingFor(options));
+async function objectBodyOf(call: ResourceCall, options: WriteOptions): Promise<DecodedBody> {
+  const raw = { contentType: call.request.headers['content-type'], body: await readBody(call) };
+  return decodeObjectBody(call.operations.definition, raw, call.yaml, decodingFor(options));
+}
+
+function readBody({ bodies, request, user }: ResourceCall): Promise<Buffer> {
+  return bodies.read(request, user.name);
 }
 
 function decodingFor({ fieldValidation }: WriteOptions): DecodeOptions {

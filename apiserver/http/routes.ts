@@ -6,6 +6,7 @@ import type { Logger } from '../../runtime/logger.ts';
 import { anonymousUser, authenticate } from '../access/authenticate.ts';
 import type { Attributes } from '../access/authorize.ts';
 import { forbidden, isAllowed } from '../access/authorize.ts';
+import { refuseImpersonation } from '../access/impersonation.ts';
 import type { ResourceCatalogue, ResourceDefinition, UserInfo } from '../registry/resource.ts';
 import type { Answer } from './answer.ts';
 import { answerWith, answerWithStatus, pageNotFound, sendAnswer } from './answer.ts';
@@ -17,6 +18,7 @@ import type { ApiMetrics } from './metrics.ts';
 import { negotiatePlain } from './negotiate.ts';
 import type { OpenApiRoutes } from './openapi-routes.ts';
 import { parseWatchRequest } from './query-options.ts';
+import { BodyReader, discardRest } from './read-body.ts';
 import type { RequestInfo, ResourceRequest } from './request-info.ts';
 import { parseRequest } from './request-info.ts';
 import type { ResourceCall } from './resource-routes.ts';
@@ -25,6 +27,7 @@ import { serverVersion } from './server-version.ts';
 import { watchEncoder } from './watch-encoder.ts';
 import type { WatchLimits } from './watch-stream.ts';
 import { WatchStream } from './watch-stream.ts';
+import { YamlDecoder } from './yaml-decoder.ts';
 
 export interface RoutesOptions {
   catalogue: ResourceCatalogue;
@@ -40,10 +43,14 @@ const longestUrl = 8192;
 const slowRequestMs = 1000;
 /** How long a watch lives when the client does not say: between these, so that clients do not all come back at once. */
 const watchLifetimeSeconds = { least: 1800, most: 3600 };
+/** However long the client asks for. */
+const longestWatchSeconds = 86_400;
 
 export class Routes {
   readonly #options: RoutesOptions;
   readonly #watches = new Set<WatchStream>();
+  readonly #bodies = new BodyReader();
+  readonly #yaml = new YamlDecoder();
   #stopping = false;
 
   constructor(options: RoutesOptions) {
@@ -91,6 +98,7 @@ export class Routes {
     // No token is known here: who shows one is not nobody, but somebody who cannot be believed.
     if (user === undefined || (user === anonymousUser && request.headers.authorization !== undefined)) throw unauthorized();
     exchange.user = user;
+    refuseImpersonation(user, request.headers);
     const info = parseRequest(request.method ?? '', path, query);
     exchange.info = info;
     const attributes = attributesOf(info, path);
@@ -102,7 +110,9 @@ export class Routes {
       return pageNotFound();
     }
     exchange.definition = operations.definition;
-    return this.#answerResource({ request, response: exchange.response, info, query, user, operations, nowMs: exchange.startMs });
+    const { response, startMs: nowMs } = exchange;
+    const reading = { bodies: this.#bodies, yaml: this.#yaml };
+    return this.#answerResource({ request, response, info, query, user, operations, nowMs, ...reading });
   }
 
   async #answerPath({ request, path, query }: Exchange, verb: string, user: UserInfo): Promise<Answer> {
@@ -140,14 +150,21 @@ export class Routes {
     const { group, version, resource } = info;
     const labels = { verb: 'WATCH', group, version, resource };
     const { metrics, watchLimits } = this.#options;
-    const stream: WatchStream = new WatchStream(response, encode, watchLimits, () => {
+    const forget = (): void => {
       if (this.#watches.delete(stream)) metrics.watchClosed(labels);
-    });
-    const handle = await operations.watch(options, stream);
-    metrics.watchOpened(labels);
+    };
+    const stream = new WatchStream(response, encode, watchLimits, forget);
+    // Known before it is established: the client may be gone by then.
     this.#watches.add(stream);
+    metrics.watchOpened(labels);
     const { least, most } = watchLifetimeSeconds;
-    stream.open(handle, 1000 * (timeoutSeconds ?? randomInt(least, most)));
+    try {
+      const handle = await operations.watch(options, stream);
+      stream.open(handle, 1000 * Math.min(timeoutSeconds ?? randomInt(least, most), longestWatchSeconds));
+    } catch (error) {
+      forget();
+      throw error;
+    }
     if (this.#stopping) stream.finish();
   }
 
@@ -183,15 +200,20 @@ class Exchange {
     this.response = response;
     const url = request.url ?? '/';
     const question = url.indexOf('?');
-    this.path = question === -1 ? url : url.slice(0, question);
+    // Some clients name the whole URL, as they would to a proxy.
+    this.path = (question === -1 ? url : url.slice(0, question)).replace(/^https?:\/\/[^/]*/iu, '');
     this.query = new URLSearchParams(question === -1 ? '' : url.slice(question + 1));
   }
 
   async send(answer: Answer): Promise<void> {
-    // A body that was not read to its end is not waited for: the connection cannot carry another request.
-    if (!this.request.complete) this.response.setHeader('connection', 'close');
-    const encodings = this.request.headers['accept-encoding'];
-    await sendAnswer(this.response, answer, { encodings, bodyless: this.request.method === 'HEAD' });
+    const { request, response } = this;
+    // A body that was not read to its end: the connection cannot carry another request.
+    const unread = !request.complete;
+    if (unread) response.setHeader('connection', 'close');
+    const encodings = request.headers['accept-encoding'];
+    await sendAnswer(response, answer, { encodings, bodyless: request.method === 'HEAD' });
+    if (unread) await discardRest(request);
+    response.end();
   }
 
   fields(): Record<string, unknown> {

@@ -54,9 +54,9 @@ describe('WatchStream', () => {
     let closes = 0;
     const large = (): Uint8Array[] => [Buffer.alloc(100_000, 'x'), Buffer.from('\n')];
     const stream = new WatchStream(response, large, { bufferBytes: 500_000, stallMs: 30_000 }, () => closes++);
+    for (let count = 0; count < 200; count++) stream.onEvent(bookmark(count));
     stream.open({ close: () => undefined }, 60_000);
     const message = await client;
-    for (let count = 0; count < 200; count++) stream.onEvent(bookmark(count));
     await new Promise(setImmediate);
     assert.equal(closes, 0);
     for (let count = 0; count < 200; count++) {
@@ -69,6 +69,20 @@ describe('WatchStream', () => {
       text.split('\n').every((line) => line === '' || line.startsWith('{') || /^x{100000}$/u.test(line)),
       'no line was cut',
     );
+  });
+
+  it('bounds what waits for a client that never read the state at the beginning', async () => {
+    const { response, client } = await exchange();
+    const shut: number[] = [];
+    const large = (): Uint8Array[] => [Buffer.alloc(100_000, 'x'), Buffer.from('\n')];
+    const stream = new WatchStream(response, large, { bufferBytes: 500_000, stallMs: 30_000 }, () => undefined);
+    for (let count = 0; count < 300; count++) stream.onEvent(bookmark(count));
+    stream.open({ close: () => shut.push(performance.now()) }, 60_000);
+    await client;
+    await new Promise(setImmediate);
+    assert.deepEqual(shut, []);
+    for (let count = 0; count < 6; count++) stream.onEvent(bookmark(count));
+    assert.ok(shut.length > 0, 'the watch goes on although more waits than is allowed');
   });
 
   it('drops a client that takes nothing', async () => {

@@ -65,6 +65,7 @@ export class WatchStream implements WatchSink {
     this.#response.flushHeaders();
     this.#end = setTimeout(() => this.finish(), lifetimeMs);
     if (this.#finishing) this.#handle.close();
+    this.#lowerAllowance();
     this.#pump();
   }
 
@@ -101,16 +102,21 @@ export class WatchStream implements WatchSink {
     this.#pumping = true;
     queueMicrotask(() => {
       this.#pumping = false;
-      // The first burst is the state at the watch's beginning: it is as large as it is.
-      this.#allowedBytes = Math.min(this.#allowedBytes, this.#queuedBytes + this.#limits.bufferBytes);
       this.#pump();
     });
+  }
+
+  /** What came before the opening is the state at the watch's beginning: it is as large as it is, and counts no more once it is gone. */
+  #lowerAllowance(): void {
+    this.#allowedBytes = Math.min(this.#allowedBytes, this.#queuedBytes + this.#limits.bufferBytes);
   }
 
   #pump(): void {
     if (!this.#opened || this.#closed) return;
     while (this.#queue.length > 0 && !this.#waitsForDrain) {
-      if (!this.#response.write(this.#nextSlice())) this.#awaitDrain();
+      const isTaken = this.#response.write(this.#nextSlice());
+      this.#lowerAllowance();
+      if (!isTaken) this.#awaitDrain();
     }
     if (this.#finishing && this.#queue.length === 0) this.#response.end();
   }

@@ -62,6 +62,9 @@ export function metaText(object: JsonObject, field: string): string | undefined 
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
+/** Most unknown and duplicate fields that one answer names. */
+const mostComplaints = 100;
+
 /** Drops fields that the schema does not know, and refuses, warns of or ignores them as the request wishes. */
 export function dropUnknownFields(definition: ResourceDefinition, object: JsonObject, options: WriteOptions, patch?: JsonObject): void {
   const unknown = definition.schema.prune(object);
@@ -69,7 +72,7 @@ export function dropUnknownFields(definition: ResourceDefinition, object: JsonOb
   const complaints = [
     ...(options.duplicateFields ?? []).map((path) => `duplicate field ${JSON.stringify(path)}`),
     ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
-  ];
+  ].slice(0, mostComplaints);
   if (complaints.length === 0) return;
   if (options.fieldValidation === 'Strict') throw strictRefusal(definition, complaints.join(', '), patch);
   for (const complaint of complaints) if (!options.warnings.includes(complaint)) options.warnings.push(complaint);

@@ -74,9 +74,14 @@ export interface FieldError {
   message: string;
 }
 
-/** 422 with every error as a cause. */
+/** Most errors that one answer names. */
+const mostErrors = 100;
+
+/** 422 with every error as a cause, up to a bound: a body can hold a hundred thousand of them. */
 export function invalid(type: { group: string; kind: string }, name: string, errors: readonly FieldError[]): StatusError {
-  const parts = errors.map((error) => `${error.field}: ${error.message}`);
+  const named = errors.slice(0, mostErrors);
+  const parts = named.map((error) => `${error.field}: ${error.message}`);
+  if (errors.length > named.length) parts.push(`and ${errors.length - named.length} more errors`);
   const list = parts.length === 1 ? (parts[0] ?? '') : `[${parts.join(', ')}]`;
   return new StatusError({
     message: `${qualifiedName(type.kind, type.group)} "${name}" is invalid: ${list}`,
@@ -85,7 +90,7 @@ export function invalid(type: { group: string; kind: string }, name: string, err
       type.group,
       type.kind,
       name,
-      errors.map(({ reason, message, field }) => ({ reason, message, field })),
+      named.map(({ reason, message, field }) => ({ reason, message, field })),
     ),
     code: 422,
   });
