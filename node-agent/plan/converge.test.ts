@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { instanceUidLabel, providerLabel } from '../../api/names.ts';
 import { containerName, decide, isRunning, wantedLimits } from './converge.ts';
-import { SimulatedAgent } from './simulated-agent.ts';
+import { SimulatedAgent } from '../../test/support/simulated-agent.ts';
 import type { DesiredInstance } from './world.ts';
 
 const uids = ['a', 'b', 'c', 'd'];

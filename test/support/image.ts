@@ -1,5 +1,5 @@
 /** A tiny image made on the spot: no registry can be reached in tests. Needs Debian's `busybox-static`. */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, mkdir, mkdtemp, rename, rm, stat, symlink } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -55,9 +55,4 @@ async function imageTar(): Promise<string> {
     await rm(root, { recursive: true, force: true });
   }
   return cached;
-}
-
-/** For tests that start programs of their own in a network namespace. */
-export function spawnIn(namespace: string, command: string, args: readonly string[]): ReturnType<typeof spawn> {
-  return spawn('nsenter', [`--net=${namespace}`, command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
 }

@@ -2,18 +2,18 @@
 import assert from 'node:assert/strict';
 import { instanceUidLabel, providerLabel } from '../../api/names.ts';
 import { silentLogger } from '../../runtime/logger.ts';
-import { EngineError, engineErrorKind } from '../engine/engine.ts';
-import type { ContainerSpec, ObservedContainer } from '../engine/engine.ts';
-import { FakeEngine } from '../engine/fake-engine.ts';
-import { Executor } from '../executor.ts';
-import type { ImageStore } from '../image-store.ts';
-import type { CpuTopology } from '../inventory/cpu-topology.ts';
-import type { Journal } from '../journal/journal.ts';
-import { planCpus } from '../limits/cpu-pinning.ts';
-import { intersects, parseCpuSet } from '../limits/cpu-set.ts';
-import { decide, isRunning, ownContainers } from './converge.ts';
-import { instanceStatus } from './status.ts';
-import type { Action, Decision, DesiredInstance, ImageState, JournalEntry, World } from './world.ts';
+import { EngineError, engineErrorKind } from '../../node-agent/engine/engine.ts';
+import type { ContainerSpec, ObservedContainer } from '../../node-agent/engine/engine.ts';
+import { FakeEngine } from '../../node-agent/engine/fake-engine.ts';
+import { Executor } from '../../node-agent/executor.ts';
+import type { ImageStore } from '../../node-agent/image-store.ts';
+import type { CpuTopology } from '../../node-agent/inventory/cpu-topology.ts';
+import type { Journal } from '../../node-agent/journal/journal.ts';
+import { planCpus } from '../../node-agent/limits/cpu-pinning.ts';
+import { intersects, parseCpuSet } from '../../node-agent/limits/cpu-set.ts';
+import { decide, isRunning, ownContainers } from '../../node-agent/plan/converge.ts';
+import { instanceStatus } from '../../node-agent/plan/status.ts';
+import type { Action, Decision, DesiredInstance, ImageState, JournalEntry, World } from '../../node-agent/plan/world.ts';
 
 export const providerUid = 'provider-1';
 export const topology: CpuTopology = {
