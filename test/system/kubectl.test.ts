@@ -48,9 +48,9 @@ describe('kubectl, as a user has it', function () {
     const id = async (): Promise<string> => ok(['get', 'instance', 'mine', '-o', 'jsonpath={.status.containerID}']);
     const before = await id();
     await ok(['patch', 'instance', 'mine', '--type=merge', '-p', '{"spec":{"powerState":"Stopped"}}']);
-    await ok(['wait', '--for=jsonpath={.status.phase}=Stopped', 'instance/mine', '--timeout=30s']);
+    await pool.untilPhase('mine', 'Stopped');
     await ok(['patch', 'instance', 'mine', '--type=merge', '-p', '{"spec":{"powerState":"Running"}}']);
-    await ok(['wait', '--for=jsonpath={.status.phase}=Running', 'instance/mine', '--timeout=30s']);
+    await pool.untilPhase('mine', 'Running');
     assert.equal(await id(), before);
   });
 
@@ -75,7 +75,7 @@ describe('kubectl, as a user has it', function () {
 
   it('runs a batch instance to Succeeded, and frees its place', async () => {
     await ok(['apply', '-f', '-'], JSON.stringify(instanceManifest('batch', { command: ['sh', '-c', 'exit 0'], restartPolicy: 'Never' })));
-    await ok(['wait', '--for=jsonpath={.status.phase}=Succeeded', 'instance/batch', '--timeout=30s']);
+    await pool.untilPhase('batch', 'Succeeded');
     await eventually(
       async () => assert.equal(await ok(['get', 'providerreservation', 'desktop', '-o', 'jsonpath={.spec.reservations[*].amounts}']), '{}'),
       { timeoutMs: 10_000, what: 'what the batch reserved to be free again' },
