@@ -9,6 +9,8 @@ export interface Answer {
   code: number;
   contentType: string;
   body: Uint8Array;
+  /** What comes after the body: kept bytes, which many answers share. Copied a slice at a time, as the client takes them. */
+  more?: readonly Uint8Array[];
   headers?: Readonly<Record<string, string>>;
   /** Go out as `Warning: 299 - "…"`. */
   warnings?: readonly string[];
@@ -59,16 +61,16 @@ export async function sendAnswer(
     ...answer.headers,
   };
   if (answer.warnings !== undefined && answer.warnings.length > 0) headers['warning'] = warningHeaders(answer.warnings);
-  let { body } = answer;
-  if (body.length > gzipThresholdBytes && acceptsGzip(accepted.encodings)) {
-    body = await compress(body, { level: constants.Z_BEST_SPEED });
+  let pieces = [answer.body, ...(answer.more ?? [])];
+  if (lengthOf(pieces) > gzipThresholdBytes && acceptsGzip(accepted.encodings)) {
+    pieces = [await compress(Buffer.concat(pieces), { level: constants.Z_BEST_SPEED })];
     headers['content-encoding'] = 'gzip';
     headers['vary'] = headers['vary'] === undefined ? 'Accept-Encoding' : `${String(headers['vary'])}, Accept-Encoding`;
   }
   if (response.destroyed) return;
-  headers['content-length'] = body.length;
+  headers['content-length'] = lengthOf(pieces);
   response.writeHead(answer.code, headers);
-  if (!accepted.bodyless && answer.code !== 304) await writeBody(response, body);
+  if (!accepted.bodyless && answer.code !== 304) await writeBody(response, pieces);
 }
 
 /** Bytes handed to the socket at once. */
@@ -76,10 +78,32 @@ const sliceBytes = 256 * 1024;
 /** A client that takes no slice within this time is cut off: what waits for it is memory of the server. */
 const stallMs = 30_000;
 
-async function writeBody(response: ServerResponse, body: Uint8Array): Promise<void> {
-  for (let start = 0; start < body.length && !response.destroyed; start += sliceBytes) {
-    if (!response.write(body.subarray(start, start + sliceBytes))) await drained(response);
+async function writeBody(response: ServerResponse, pieces: readonly Uint8Array[]): Promise<void> {
+  for (const slice of slicesOf(pieces)) {
+    if (response.destroyed) return;
+    if (!response.write(slice)) await drained(response);
   }
+}
+
+function* slicesOf(pieces: readonly Uint8Array[]): Generator<Uint8Array> {
+  let small: Uint8Array[] = [];
+  let length = 0;
+  for (const piece of pieces) {
+    small.push(piece);
+    length += piece.length;
+    if (length < sliceBytes) continue;
+    const joined = Buffer.concat(small);
+    for (let start = 0; start < joined.length; start += sliceBytes) yield joined.subarray(start, start + sliceBytes);
+    small = [];
+    length = 0;
+  }
+  if (small.length > 0) yield Buffer.concat(small);
+}
+
+function lengthOf(pieces: readonly Uint8Array[]): number {
+  let length = 0;
+  for (const piece of pieces) length += piece.length;
+  return length;
 }
 
 /** Resolves when the client took what was written, or is gone, or was cut off because it takes nothing. */

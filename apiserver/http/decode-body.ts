@@ -8,6 +8,8 @@ import { bodyEncoding } from './negotiate.ts';
 import type { YamlDecoder } from './yaml-decoder.ts';
 
 const quotedLength = 30;
+/** Arrays, objects, texts, numbers: all that stand in a body. Large definitions of kinds have 20,000 or so. */
+const mostValues = 50_000;
 
 export interface RawBody {
   contentType: string | undefined;
@@ -25,7 +27,7 @@ export async function decodeObjectBody(
   const encoding = bodyEncoding(contentType, readsProtobuf(group, kind));
   if (encoding === 'protobuf') return { value: decodeProtobuf(body), duplicateFields: [] };
   try {
-    return encoding === 'yaml' ? await yaml.decode(body, options) : decodeStrictJson(body, options);
+    return bounded(encoding === 'yaml' ? await yaml.decode(body, options) : decodeStrictJson(body, options));
   } catch (error) {
     if (error instanceof StatusError) throw error;
     const text = body.toString('utf8', 0, 4 * quotedLength);
@@ -56,12 +58,33 @@ export async function decodePatchBody(
   options: DecodeOptions,
 ): Promise<Pick<Patch, 'type' | 'body'> & { duplicateFields: readonly string[] }> {
   try {
-    const { value, duplicateFields } = type === 'apply' ? await yaml.decode(body, options) : decodeStrictJson(body, options);
+    const { value, duplicateFields } = bounded(type === 'apply' ? await yaml.decode(body, options) : decodeStrictJson(body, options));
     return { type, body: value, duplicateFields };
   } catch (error) {
     if (error instanceof StatusError) throw error;
     throw badRequest(`error decoding ${type === 'apply' ? 'YAML' : 'patch'}: ${messageOf(error)}`);
   }
+}
+
+/**
+ * The work that a body makes goes with the number of its values rather than with its bytes. Throws 413 for more than any object that can be
+ * stored has use for.
+ */
+function bounded(decoded: DecodedBody): DecodedBody {
+  if (countValues(decoded.value, 0) <= mostValues) return decoded;
+  const message = `Request entity too large: the limit is ${mostValues} values in one body`;
+  throw new StatusError({ message, reason: 'RequestEntityTooLarge', code: 413 });
+}
+
+/** Adds the values within `value` to `count`; stops beyond the bound. */
+function countValues(value: unknown, count: number): number {
+  if (typeof value !== 'object' || value === null) return count + 1;
+  let total = count + 1;
+  for (const member of Object.values(value)) {
+    total = countValues(member, total);
+    if (total > mostValues) break;
+  }
+  return total;
 }
 
 function messageOf(error: unknown): string {

@@ -2,7 +2,7 @@
 import { apiVersionOf } from '../../api/resource-type.ts';
 import type { ObjectList, ResourceDefinition, StoredObject } from '../registry/resource.ts';
 import type { Answer } from './answer.ts';
-import { answerWith } from './answer.ts';
+import { answerWith, mediaTypeOf } from './answer.ts';
 import type { Format } from './negotiate.ts';
 import { notAcceptable } from './negotiate.ts';
 import { partialMetadata } from './partial-metadata.ts';
@@ -15,8 +15,11 @@ export interface Presentation {
   nowMs: number;
 }
 
+/** Bytes up to which a list is laid out as YAML. Beyond, it is JSON, which is YAML too and costs nothing to make. */
+const largestYaml = 1024 * 1024;
 const newline = Buffer.from('\n');
 const comma = Buffer.from(',');
+const listEnd = Buffer.from(']}\n');
 
 export function encodeObject(code: number, definition: ResourceDefinition, stored: StoredObject, presentation: Presentation): Answer {
   const { encoding, as } = presentation.format;
@@ -45,8 +48,10 @@ export function encodeList(definition: ResourceDefinition, list: ObjectList, pre
   const head = { kind: definition.listKind, apiVersion: apiVersionOf(definition), metadata };
   switch (as?.kind) {
     case undefined:
-      if (encoding === 'yaml') return answerWith(200, { ...head, items: list.items.map((item) => item.object) }, encoding);
-      return { code: 200, contentType: 'application/json', body: joinItems(head, list.items) };
+      if (encoding === 'yaml' && bytesOf(list.items) <= largestYaml) {
+        return answerWith(200, { ...head, items: list.items.map((item) => item.object) }, encoding);
+      }
+      return { code: 200, contentType: mediaTypeOf(encoding), ...joinItems(head, list.items) };
     case 'Table':
       return answerWith(200, tableOf(definition, list.items, metadata, tableOptions(presentation)), encoding);
     case 'PartialObjectMetadataList': {
@@ -59,14 +64,18 @@ export function encodeList(definition: ResourceDefinition, list: ObjectList, pre
   }
 }
 
-function joinItems(head: object, items: readonly StoredObject[]): Buffer {
-  const parts: Uint8Array[] = [Buffer.from(`${JSON.stringify(head).slice(0, -1)},"items":[`)];
+function bytesOf(items: readonly StoredObject[]): number {
+  return items.reduce((sum, item) => sum + item.bytes.length, 0);
+}
+
+function joinItems(head: object, items: readonly StoredObject[]): Pick<Answer, 'body' | 'more'> {
+  const more: Uint8Array[] = [];
   items.forEach((item, index) => {
-    if (index > 0) parts.push(comma);
-    parts.push(item.bytes);
+    if (index > 0) more.push(comma);
+    more.push(item.bytes);
   });
-  parts.push(Buffer.from(']}\n'));
-  return Buffer.concat(parts);
+  more.push(listEnd);
+  return { body: Buffer.from(`${JSON.stringify(head).slice(0, -1)},"items":[`), more };
 }
 
 function tableOptions({ format, includeObject, nowMs }: Presentation): {

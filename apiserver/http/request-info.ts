@@ -45,11 +45,6 @@ export function parseRequest(method: string, path: string, query: URLSearchParam
   return { kind: 'resource', verb, group: type.group, version: type.version, ...place, ...(name === undefined ? {} : { name }) };
 }
 
-/** Whether the URL itself named an object, rather than a field selector. */
-export function isCollection(info: ResourceRequest): boolean {
-  return info.verb === 'list' || info.verb === 'watch' || info.verb === 'deletecollection';
-}
-
 function splitPath(path: string): string[] | undefined {
   const trimmed = path.replace(/^\//u, '').replace(/\/$/u, '');
   const segments = trimmed.split('/');

@@ -133,7 +133,7 @@ export class WatchStream implements WatchSink {
   #awaitDrain(): void {
     this.#waitsForDrain = true;
     clearTimeout(this.#stall);
-    this.#stall = setTimeout(() => this.#cutOff('the client takes no events'), this.#limits.stallMs);
+    this.#stall = setTimeout(() => this.#response.destroy(), this.#limits.stallMs);
   }
 
   /** What waits is dropped: the client must list anew, and is told so if it still reads. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { createServer } from 'node:net';
+import { connect as connectTcp, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -373,6 +373,43 @@ describe('the API server', function () {
       assert.equal(text.code, 415);
     });
 
+    it('through kubectl too, naming field, line or limit', async () => {
+      const manifest = (spec: object, metadata: object = { name: 'bad' }): string => JSON.stringify({ ...instance('bad', spec), metadata });
+      const wrong: [what: string, text: string, message: RegExp][] = [
+        ['no YAML', 'apiVersion: potluck.dev/v1alpha1\nkind: Instance\nspec: [1\n', /yaml: line \d/u],
+        ['a tab', 'apiVersion: v1\n\tkind: x\n', /yaml: line 2/u],
+        ['no kind', 'apiVersion: potluck.dev/v1alpha1\nmetadata: {name: bad}\n', /kind/iu],
+        ['an unknown kind', 'apiVersion: potluck.dev/v1alpha1\nkind: Instanze\nmetadata: {name: bad}\n', /Instanze/u],
+        ['an unknown field', manifest({ imagee: 'x' }), /unknown field "spec\.imagee"/u],
+        ['a wrong type', manifest({ image: 5 }), /spec\.image/u],
+        ['a wrong choice', manifest({ powerState: 'Asleep' }), /spec\.powerState: Unsupported value: "Asleep"/u],
+        [
+          'an impossible quantity',
+          manifest({ resources: { requests: { cpu: 'many', memory: '1Gi', disk: '1Gi' } } }),
+          /spec\.resources\.requests.*many/u,
+        ],
+        [
+          'a place off the earth',
+          manifest({ placement: { near: { latitude: 5, longitude: 181, maxDistanceKm: 5 } } }),
+          /longitude must be/u,
+        ],
+        ['a bad name', manifest({}, { name: 'Bad Name' }), /metadata\.name: Invalid value: "Bad Name"/u],
+        ['a bad label', manifest({}, { name: 'bad', labels: { 'a b': 'x' } }), /metadata\.labels: Invalid value: "a b"/u],
+        ['a long variable', manifest({ env: [{ name: 'A', value: 'x'.repeat(1_000_000) }] }), /spec\.env\[0\]\.value: Too long/u],
+        ['2 MB, which kubectl sends twice over', manifest({ env: [{ name: 'A', value: 'x'.repeat(2_000_000) }] }), /limit is 3145728/u],
+        [
+          'no such namespace',
+          JSON.stringify({ ...instance('bad'), metadata: { name: 'bad', namespace: 'none' } }),
+          /namespaces "none" not found/u,
+        ],
+      ];
+      for (const [what, text, message] of wrong) {
+        const { code, stderr, stdout } = await api.kubectl(['apply', '-f', '-'], text);
+        assert.equal(code, 1, `${what}: ${stdout}`);
+        assert.match(stderr, message, what);
+      }
+    });
+
     afterEach(async () => {
       assert.equal(await kubectl('get', 'instances', '-o', 'name'), '', 'something was stored');
     });
@@ -403,6 +440,17 @@ describe('the API server', function () {
       const { value } = await forgotten.next();
       assert.equal(value?.type, 'ERROR');
       assert.equal(value.object.code, 410);
+    });
+
+    it('stops within its grace although connections never begin to speak', async () => {
+      const { port } = new URL(api.url);
+      const silent = connectTcp(Number(port), '127.0.0.1').on('error', () => undefined);
+      await once(silent, 'connect');
+      const startedAt = performance.now();
+      await api.restart();
+      const seconds = (performance.now() - startedAt) / 1000;
+      assert.ok(seconds < 9, `it took ${seconds} s`);
+      silent.destroy();
     });
 
     it('says which port is taken', async () => {
