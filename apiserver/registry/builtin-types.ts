@@ -1,6 +1,7 @@
 /** The types that the API server has by itself, as one table. Everything else comes from CustomResourceDefinitions. */
-import type { KubernetesObject } from '../../api/object.ts';
 import type { JsonSchema } from '../admission/structural-schema.ts';
+import { admissionPoliciesType, admissionPolicyBindingsType, resourceQuotasType } from './admission-types.ts';
+import { ageColumn, column, nameColumn } from './builtin-columns.ts';
 import {
   configMapSchema,
   coreEventSchema,
@@ -39,28 +40,6 @@ export interface BuiltinType {
   /** Field selectors beyond the metadata's. */
   fields?: ReadonlyMap<string, readonly string[]>;
   columns: readonly PrinterColumn[];
-}
-
-const nameColumn: PrinterColumn = {
-  name: 'Name',
-  type: 'string',
-  format: 'name',
-  description: 'Name must be unique within a namespace. Cannot be updated.',
-  priority: 0,
-  value: '.metadata.name',
-};
-const ageColumn: PrinterColumn = {
-  name: 'Age',
-  type: 'date',
-  format: '',
-  description: 'CreationTimestamp is a timestamp representing the server time when this object was created.',
-  priority: 0,
-  value: '.metadata.creationTimestamp',
-};
-
-function column(name: string, type: string, description: string, value: (object: JsonObject) => unknown): PrinterColumn {
-  const read = (object: KubernetesObject): unknown => value(object as unknown as JsonObject);
-  return { name, type, format: '', description, priority: 0, value: read };
 }
 
 function countOfKeys(object: JsonObject, ...fields: string[]): number {
@@ -144,6 +123,7 @@ export const builtinTypes: readonly BuiltinType[] = [
     columns: eventColumns,
   },
   namespacesType,
+  resourceQuotasType,
   {
     group: '',
     version: 'v1',
@@ -180,6 +160,8 @@ export const builtinTypes: readonly BuiltinType[] = [
       ageColumn,
     ],
   },
+  admissionPoliciesType,
+  admissionPolicyBindingsType,
   definitionsType,
   {
     group: 'coordination.k8s.io',

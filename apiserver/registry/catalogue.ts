@@ -3,8 +3,11 @@ import { randomInt, randomUUID } from 'node:crypto';
 import type { Logger } from '../../runtime/logger.ts';
 import { apiVersionOf } from '../../api/resource-type.ts';
 import { compileSchema } from '../admission/compile-schema.ts';
+import { AdmissionChain, admissionRules } from '../admission/chain.ts';
+import { PolicyIndex } from '../admission/policy/policy-index.ts';
 import type { StructuralSchema } from '../admission/structural-schema.ts';
 import type { Store } from '../store/store.ts';
+import { admissionPoliciesType, admissionPolicyBindingsType, resourceQuotasType } from './admission-types.ts';
 import { builtinTypes, definitionsType, namespacesType, type BuiltinType } from './builtin-types.ts';
 import { CacheFeed } from './cache-feed.ts';
 import { CustomResources } from './custom-resources.ts';
@@ -18,7 +21,7 @@ import type { ResourceContext } from './resource-context.ts';
 import type { StoredResource } from './resource-strategy.ts';
 import { StatusError } from './status-error.ts';
 import { VersionView } from './version-view.ts';
-import type { WatchCacheLimits } from './watch-cache.ts';
+import type { WatchCache, WatchCacheLimits } from './watch-cache.ts';
 
 export interface CatalogueOptions {
   store: Store;
@@ -80,7 +83,7 @@ class LiveCatalogue implements Catalogue {
     this.#shared = {
       store,
       feed: this.#feed,
-      namespaces: new NamespaceGate(this.#feed.cache(namespacesType.prefix), store),
+      admission: this.#makeAdmission(),
       nowMs,
       newUid: randomUUID,
       newSuffix: randomSuffix,
@@ -134,6 +137,18 @@ class LiveCatalogue implements Catalogue {
     clearInterval(this.#bookmarkTimer);
     await this.#controller.close();
     await this.#feed.close();
+  }
+
+  #makeAdmission(): AdmissionChain {
+    const cacheOf = ({ prefix }: BuiltinType): WatchCache => this.#feed.cache(prefix);
+    const rules = admissionRules({
+      namespaces: new NamespaceGate(cacheOf(namespacesType), this.#options.store),
+      policies: new PolicyIndex(cacheOf(admissionPoliciesType), cacheOf(admissionPolicyBindingsType)),
+      served: () => this.#all,
+      quotaCache: cacheOf(resourceQuotasType),
+      quotas: () => this.#require(resourceQuotasType),
+    });
+    return new AdmissionChain(rules);
   }
 
   #makeStore(context: Pick<ResourceContext, 'definition' | 'stored' | 'view'>): ResourceOperations {

@@ -1,4 +1,5 @@
 /** What POST means. */
+import type { AdmissionRequest } from '../admission/admission-request.ts';
 import { checkObject } from './check-object.ts';
 import { decodeObject, dropUnknownFields, metadataOf, metaText } from './decode-object.ts';
 import { cloneJson, type JsonObject } from '../admission/json-value.ts';
@@ -57,13 +58,24 @@ async function createOnce(context: ResourceContext, object: JsonObject, options:
   const { definition, stored, view, store } = context;
   const name = metaText(object, 'name') ?? '';
   const namespace = metaText(object, 'namespace');
-  if (namespace !== undefined) await context.namespaces.admitCreation(definition, name, namespace);
+  const request: AdmissionRequest = {
+    operation: 'CREATE',
+    definition,
+    subresource: undefined,
+    namespace,
+    name,
+    object,
+    oldObject: undefined,
+    options,
+  };
+  await context.admission.begin(request);
   prepare(context, object);
   const metadataErrors = checkNewMetadata(context, object, options);
   checkObject({ definition, strategy: stored.strategy, object, old: undefined, metadataErrors, subresource: undefined });
   const storeKey = storeKeyOf(context, { name, ...(namespace === undefined ? {} : { namespace }) });
   const storedForm = view.toStored(object);
   const value = encodeBounded(storedForm);
+  const undo = await context.admission.decide(request);
   if (options.dryRun) {
     const { entry } = await reachStore(() => store.get(storeKey));
     if (entry !== undefined) throw alreadyExists(definition, name);
@@ -72,7 +84,10 @@ async function createOnce(context: ResourceContext, object: JsonObject, options:
   const { timeToLiveSeconds } = stored.strategy;
   const lifetime = timeToLiveSeconds === undefined ? {} : { timeToLiveSeconds };
   const result = await reachStore(() => store.create(storeKey, value, lifetime));
-  if (!result.succeeded) throw alreadyExists(definition, name);
+  if (!result.succeeded) {
+    await undo();
+    throw alreadyExists(definition, name);
+  }
   return view.show(writtenEntry(context, { key: storeKey, value, modRevision: result.revision, createRevision: result.revision }));
 }
 

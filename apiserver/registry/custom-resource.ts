@@ -1,5 +1,6 @@
 /** From an established CustomResourceDefinition to the resources that it makes the server serve. */
 import { createHash } from 'node:crypto';
+import { parseQuotaAmounts, quotaAmountsAnnotation } from '../../api/quota-usage.ts';
 import { compileSchema } from '../admission/compile-schema.ts';
 import type { JsonSchema, StructuralSchema } from '../admission/structural-schema.ts';
 import type { CustomResourceDefinition, DefinitionVersion } from './definition.ts';
@@ -32,6 +33,7 @@ export function customDefinition(
   const names = definition.status?.acceptedNames ?? definition.spec.names;
   const { plural, kind, singular = kind.toLowerCase(), listKind = `${kind}List`, shortNames = [], categories = [] } = names;
   const deprecation = deprecationWarning(definition, version);
+  const quotaAmounts = parseQuotaAmounts(definition.metadata.annotations?.[quotaAmountsAnnotation]);
   return {
     group,
     version: version.name,
@@ -49,6 +51,7 @@ export function customDefinition(
     printerColumns: (version.additionalPrinterColumns ?? []).map(printerColumn),
     patchTypes: ['json', 'merge'],
     custom: true,
+    ...(quotaAmounts.length === 0 ? {} : { quotaAmounts }),
     storageVersionHash: storageVersionHash(group, storageVersion(definition), kind),
     ...(deprecation === undefined ? {} : { deprecationWarning: deprecation }),
   };

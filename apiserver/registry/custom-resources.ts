@@ -1,4 +1,5 @@
 /** The resources that CustomResourceDefinitions make: one set of operations for each served version of each established definition. */
+import { quotaAmountsAnnotation } from '../../api/quota-usage.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { StructuralSchema } from '../admission/structural-schema.ts';
 import type { CacheFeed } from './cache-feed.ts';
@@ -120,7 +121,8 @@ function isTerminating(definition: CustomResourceDefinition): boolean {
 
 /** Whether two states of a definition serve the same. */
 function sameService(a: CustomResourceDefinition, b: CustomResourceDefinition): boolean {
-  return equalJson(a.spec, b.spec) && equalJson(a.status?.acceptedNames, b.status?.acceptedNames);
+  const amountsOf = ({ metadata }: CustomResourceDefinition): string | undefined => metadata.annotations?.[quotaAmountsAnnotation];
+  return equalJson(a.spec, b.spec) && equalJson(a.status?.acceptedNames, b.status?.acceptedNames) && amountsOf(a) === amountsOf(b);
 }
 
 function compareText(a: string, b: string): number {

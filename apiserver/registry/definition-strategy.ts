@@ -1,10 +1,13 @@
 /** What writing a CustomResourceDefinition means, beyond its own validation in `admission/custom-resource-definition.ts`. */
+import { parseQuotaAmounts, quotaAmountsAnnotation, QuotaAmountsError } from '../../api/quota-usage.ts';
 import { validateCustomResourceDefinition } from '../admission/custom-resource-definition.ts';
+import { invalidValue } from '../admission/field-errors.ts';
 import { metadataOf } from './decode-object.ts';
 import { cleanupFinalizer, withCondition, type CustomResourceDefinition, type DefinitionVersion } from './definition.ts';
 import { cloneJson, objectAt, type JsonObject } from '../admission/json-value.ts';
 import { timestamp } from './object-metadata.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
+import type { FieldError } from './status-error.ts';
 
 export const definitionStrategy: ResourceStrategy = {
   countsGenerations: true,
@@ -13,7 +16,8 @@ export const definitionStrategy: ResourceStrategy = {
   marksGracePeriod: false,
   nameRule: 'dns-subdomain',
   decode: fillNames,
-  validate: (definition, old, subresource) => (subresource === undefined ? validateCustomResourceDefinition(definition, old) : []),
+  validate: (definition, old, subresource) =>
+    subresource === undefined ? [...quotaAmountErrors(definition), ...validateCustomResourceDefinition(definition, old)] : [],
   prepareForCreate(definition) {
     const storedVersions = storageVersions(definition);
     definition['status'] = { conditions: null, acceptedNames: { plural: '', kind: '' }, storedVersions };
@@ -50,6 +54,17 @@ function fillNames(definition: JsonObject): void {
   }
   spec['conversion'] ??= { strategy: 'None' };
   if (spec['preserveUnknownFields'] === false) delete spec['preserveUnknownFields'];
+}
+
+function quotaAmountErrors({ metadata }: JsonObject): FieldError[] {
+  const text = (metadata as CustomResourceDefinition['metadata']).annotations?.[quotaAmountsAnnotation];
+  try {
+    parseQuotaAmounts(text);
+    return [];
+  } catch (error) {
+    if (!(error instanceof QuotaAmountsError)) throw error;
+    return [invalidValue(`metadata.annotations[${quotaAmountsAnnotation}]`, text, error.message)];
+  }
 }
 
 function storageVersions(definition: JsonObject): string[] {

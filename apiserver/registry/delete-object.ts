@@ -37,7 +37,7 @@ export async function deleteObject(context: ResourceContext, key: ObjectKey, opt
   let isLatest = known === undefined;
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     if (current === undefined) throw notFound(definition, key.name);
-    const step = planDeletion(context, current, options);
+    const step = await admitDeletion(context, key, planDeletion(context, current, options), options);
     // The cache may be behind: a refusal, or that there is nothing to do, counts only of the store's present state.
     if (!isLatest && (step.error !== undefined || step.action === 'wait')) {
       const latest = await readLatest(context, storeKey);
@@ -58,8 +58,25 @@ export async function deleteObject(context: ResourceContext, key: ObjectKey, opt
 
 interface DeletionStep {
   action: 'remove' | 'mark' | 'wait';
+  before: JsonObject;
   next: JsonObject;
   error?: StatusError;
+}
+
+/** The step, or its refusal by admission. */
+async function admitDeletion(context: ResourceContext, key: ObjectKey, step: DeletionStep, options: DeleteOptions): Promise<DeletionStep> {
+  if (step.error !== undefined) return step;
+  const { definition, admission } = context;
+  const { name, namespace } = key;
+  const request = { definition, subresource: undefined, namespace, name, object: undefined, oldObject: step.before, options };
+  try {
+    await admission.begin({ operation: 'DELETE', ...request });
+    await admission.decide({ operation: 'DELETE', ...request });
+    return step;
+  } catch (error) {
+    if (error instanceof StatusError) return { ...step, error };
+    throw error;
+  }
 }
 
 function planDeletion(context: ResourceContext, current: StoredEntry, options: DeleteOptions): DeletionStep {
@@ -67,7 +84,7 @@ function planDeletion(context: ResourceContext, current: StoredEntry, options: D
   const shown = context.view.show(current).object as unknown as JsonObject;
   const next = cloneJson(shown);
   const error = violatedPrecondition(context, shown, current.revision, options);
-  if (error !== undefined) return { action: 'wait', next, error };
+  if (error !== undefined) return { action: 'wait', before: shown, next, error };
   const metadata = metadataOf(next);
   const wasDeleting = metadata['deletionTimestamp'] !== undefined;
   setFinalizers(metadata, options.propagationPolicy);
@@ -80,8 +97,8 @@ function planDeletion(context: ResourceContext, current: StoredEntry, options: D
       if (typeof metadata['generation'] === 'number') metadata['generation'] += 1;
     }
   }
-  if (goesAway(context, next)) return { action: 'remove', next };
-  return { action: equalJson(next, shown) ? 'wait' : 'mark', next };
+  if (goesAway(context, next)) return { action: 'remove', before: shown, next };
+  return { action: equalJson(next, shown) ? 'wait' : 'mark', before: shown, next };
 }
 
 /** The garbage collector's own finalizers say what becomes of dependents (k8s.io/apiserver `deletionFinalizersForGarbageCollection`). */

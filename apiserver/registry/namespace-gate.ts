@@ -20,17 +20,21 @@ export class NamespaceGate {
 
   /** Throws 404 when the namespace does not exist, 403 when it is being deleted. */
   async admitCreation(type: { group: string; resource: string }, name: string, namespace: string): Promise<void> {
-    const key = `${namespacesPrefix}${namespace}`;
-    let entry = this.#cache.latest(key);
-    // The namespace may have been made so recently that the cache has not seen it.
-    if (entry === undefined) {
-      const { entry: stored } = await reachStore(() => this.#store.get(key));
-      if (stored !== undefined) entry = StoredEntry.fromStore(stored);
-    }
+    const entry = await this.find(namespace);
     if (entry === undefined) throw notFound({ group: '', resource: 'namespaces', kind: 'Namespace' }, namespace);
     if (entry.object.metadata.deletionTimestamp !== undefined || valueAt(entry.object, ['status', 'phase']) === 'Terminating') {
       throw terminating(type, name, namespace);
     }
+  }
+
+  /** What is known of a namespace; undefined when there is none. */
+  async find(namespace: string): Promise<StoredEntry | undefined> {
+    const key = `${namespacesPrefix}${namespace}`;
+    const known = this.#cache.latest(key);
+    if (known !== undefined) return known;
+    // It may have been made so recently that the cache has not seen it.
+    const { entry } = await reachStore(() => this.#store.get(key));
+    return entry === undefined ? undefined : StoredEntry.fromStore(entry);
   }
 }
 

@@ -45,7 +45,7 @@ export async function patchObject(
       if (metaText(object, 'resourceVersion') === undefined) metadata['resourceVersion'] = String(current.revision);
       return nextState(context, object, { current, shown, options, subresource });
     },
-    { options, attempts: names ? 1 : patchAttempts },
+    { options, subresource, attempts: names ? 1 : patchAttempts },
   );
   return { stored, created: false };
 }

@@ -9,8 +9,8 @@ import {
   type Entry,
   type Store,
 } from '../store/store.ts';
+import type { AdmissionChain } from '../admission/chain.ts';
 import type { CacheFeed } from './cache-feed.ts';
-import type { NamespaceGate } from './namespace-gate.ts';
 import type { ResourceDefinition } from './resource.ts';
 import type { StoredResource } from './resource-strategy.ts';
 import { badRequest, StatusError } from './status-error.ts';
@@ -25,7 +25,7 @@ export interface ResourceContext {
   view: VersionView;
   store: Store;
   feed: CacheFeed;
-  namespaces: NamespaceGate;
+  admission: AdmissionChain;
   nowMs: () => number;
   /** A new random UUID. */
   newUid: () => string;

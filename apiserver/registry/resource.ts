@@ -3,6 +3,7 @@
  * of built-in types or from a CustomResourceDefinition. The HTTP layer knows only this file of the registry.
  */
 import type { KubernetesObject, ObjectKey } from '../../api/object.ts';
+import type { QuotaAmountSource } from '../../api/quota-usage.ts';
 import type { StructuralSchema } from '../admission/structural-schema.ts';
 
 /** The definition of one resource at one served version. */
@@ -27,6 +28,8 @@ export interface ResourceDefinition {
   printerColumns: readonly PrinterColumn[];
   /** `strategic` for built-in types; custom resources answer 415. */
   patchTypes: readonly PatchType[];
+  /** Amounts of its objects that quotas sum, besides their number. */
+  quotaAmounts?: readonly QuotaAmountSource[];
   /** True for what a CRD declared. */
   custom: boolean;
   storageVersionHash: string;
@@ -62,6 +65,8 @@ export interface WriteOptions {
   fieldValidation: 'Ignore' | 'Warn' | 'Strict';
   /** The registry adds what goes out as `Warning: 299 - "…"`. */
   warnings: string[];
+  /** What the audit log is to say besides; absent when nobody reads it. */
+  auditAnnotations?: Record<string, string>;
   /** Paths that the body's JSON named twice, found while decoding: refused, warned of or ignored like unknown fields. */
   duplicateFields?: readonly string[];
 }

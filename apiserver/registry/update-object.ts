@@ -1,6 +1,7 @@
 /** What PUT means, and the compare-and-set loop under every change of an existing object. */
 import type { ObjectKey } from '../../api/object.ts';
 import type { WriteResult as StoreResult } from '../store/store.ts';
+import type { Undo } from '../admission/admission-request.ts';
 import { checkObject } from './check-object.ts';
 import { createObject } from './create-object.ts';
 import { decodeObject, dropUnknownFields, metadataOf, metaText } from './decode-object.ts';
@@ -40,7 +41,7 @@ export async function updateObject(
   const change: Change = (current, shown) => nextState(context, cloneJson(object), { current, shown, options, subresource });
   try {
     // A PUT that names no revision tries as often as racing writers make it.
-    return { stored: await changeObject(context, key, change, { options, attempts: 20 }), created: false };
+    return { stored: await changeObject(context, key, change, { options, subresource, attempts: 20 }), created: false };
   } catch (error) {
     const absent = error instanceof StatusError && error.status.reason === 'NotFound';
     if (!absent || !stored.strategy.createOnUpdate || subresource !== undefined) throw error;
@@ -165,6 +166,7 @@ function countGeneration(context: ResourceContext, next: JsonObject, shown: Json
 
 export interface ChangeOptions {
   options: WriteOptions;
+  subresource: Subresource | undefined;
   /** Writes that may lose a race before 409. */
   attempts: number;
 }
@@ -181,7 +183,7 @@ export async function changeObject(context: ResourceContext, key: ObjectKey, cha
   let isLatest = known === undefined;
   for (let attempt = 1; attempt <= how.attempts;) {
     if (current === undefined) throw notFound(definition, key.name);
-    const outcome = tryChange(context, current, change);
+    const outcome = await tryChange(context, current, change, how);
     if (!isLatest && outcome.needsLatest) {
       const latest = await readLatest(context, storeKey);
       isLatest = true;
@@ -194,6 +196,7 @@ export async function changeObject(context: ResourceContext, key: ObjectKey, cha
     if (outcome.next === undefined) return context.view.show(current);
     const written = await writeNext(context, current, outcome.next, how.options);
     if (written.done !== undefined) return written.done;
+    await outcome.undo?.();
     current = written.current;
     isLatest = true;
     attempt += 1;
@@ -204,26 +207,35 @@ export async function changeObject(context: ResourceContext, key: ObjectKey, cha
 interface Attempt {
   /** Absent when nothing would change. */
   next?: JsonObject;
+  /** Takes back what admission set aside for `next`. */
+  undo?: Undo;
   error?: Error;
   /** Whether this counts only if `current` is the store's present state. */
   needsLatest: boolean;
 }
 
-function tryChange(context: ResourceContext, current: StoredEntry, change: Change): Attempt {
+/** What is refused here may be allowed of a later state. What is allowed counts of this one: the write compares its revision. */
+async function tryChange(context: ResourceContext, current: StoredEntry, change: Change, how: ChangeOptions): Promise<Attempt> {
+  const { definition, admission } = context;
+  const { options, subresource } = how;
   const shown = context.view.show(current).object as unknown as JsonObject;
-  let next: JsonObject;
   try {
-    next = change(current, shown);
+    const next = change(current, shown);
+    const metadata = metadataOf(next);
+    metadata['resourceVersion'] = String(current.revision);
+    const name = metaText(next, 'name') ?? '';
+    const namespace = metaText(next, 'namespace');
+    const request = { operation: 'UPDATE', definition, subresource, namespace, name, object: next, oldObject: shown, options } as const;
+    await admission.begin(request);
+    const undo = await admission.decide(request);
+    // An object of an older stored version is written anew also when nothing changed: that is how storage is migrated.
+    const isCurrentForm = current.object.apiVersion === context.stored.storageApiVersion;
+    if (isCurrentForm && equalJson(next, shown) && !goesAway(context, next)) return { needsLatest: true };
+    return { next, undo, needsLatest: false };
   } catch (error) {
     if (error instanceof StatusError) return { error, needsLatest: true };
     throw error;
   }
-  const metadata = metadataOf(next);
-  metadata['resourceVersion'] = String(current.revision);
-  // An object of an older stored version is written anew also when nothing changed: that is how storage is migrated.
-  const isCurrentForm = current.object.apiVersion === context.stored.storageApiVersion;
-  if (isCurrentForm && equalJson(next, shown) && !goesAway(context, next)) return { needsLatest: true };
-  return { next, needsLatest: false };
 }
 
 /** A deletion that waited ends with the last finalizer. */
