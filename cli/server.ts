@@ -7,6 +7,7 @@ import { createClient } from '../client/kube-client.ts';
 import { startController } from '../controller/reconcilers.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
+import { applyAdmissionPolicies } from './apply-admission-policies.ts';
 import { applyCrds } from './apply-crds.ts';
 import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { etcdFlags, etcdServers, readEtcdTls } from './command-line/etcd-flags.ts';
@@ -16,6 +17,7 @@ import { logFlags } from './command-line/log-flags.ts';
 import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 
 const crdDirectory = join(import.meta.dirname, '../crds');
+const policiesPath = join(import.meta.dirname, '../manifests/admission-policies.yaml');
 const components = ['api', 'controller'] as const;
 type Component = (typeof components)[number];
 
@@ -107,6 +109,7 @@ async function startApi(paths: PoolPaths, { values, listen, logger, signal }: Se
   const client = createClient({ kubeconfig: paths.kubeconfig, userAgent: 'potluck-server/0.1.0' });
   try {
     await applyCrds(client, crdDirectory, signal);
+    await applyAdmissionPolicies(client, policiesPath, signal);
     return () => server.stop();
   } catch (error) {
     await server.stop();

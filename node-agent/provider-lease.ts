@@ -1,7 +1,7 @@
 /** Shows that this machine is there: renews its lease. Kubernetes' node leases do the same. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { providerLeaseDurationSeconds, providerLeaseNamespace, providerLeaseRenewSeconds } from '../api/names.ts';
-import { apiVersionOf, leases } from '../api/resource-type.ts';
+import { apiVersionOf, leases, providers } from '../api/resource-type.ts';
 import { formatMicroTime } from '../api/time.ts';
 import { isNotFound } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
@@ -62,11 +62,17 @@ async function renew({ client, providerName, providerUid }: ProviderLeaseOptions
     leaseDurationSeconds: providerLeaseDurationSeconds,
     renewTime: formatMicroTime(Date.now()),
   };
+  // The lease goes with its Provider: one of the same name that is made later is another, and could not take it over.
+  const ownerReferences = [{ apiVersion: apiVersionOf(providers), kind: providers.kind, name: providerName, uid: providerUid }];
   const request = { signal, timeoutMs: requestTimeoutMs };
   try {
-    await client.patch(leases, metadata, { spec }, request);
+    await client.patch(leases, metadata, { metadata: { ownerReferences }, spec }, request);
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    await client.create(leases, { apiVersion: apiVersionOf(leases), kind: leases.kind, metadata, spec }, request);
+    await client.create(
+      leases,
+      { apiVersion: apiVersionOf(leases), kind: leases.kind, metadata: { ...metadata, ownerReferences }, spec },
+      request,
+    );
   }
 }

@@ -8,11 +8,7 @@ export type ChainOptions = NamespaceLifecycleOptions & PolicyOptions & QuotaOpti
 
 /** The rules. A quota is last: what it sets aside for a write is for one that nothing else refuses. */
 export function admissionRules(options: ChainOptions): readonly AdmissionRule[] {
-  return [
-    namespaceLifecycle(options),
-    validatingAdmissionPolicies(options),
-    resourceQuotas(options),
-  ];
+  return [namespaceLifecycle(options), validatingAdmissionPolicies(options), resourceQuotas(options)];
 }
 
 export class AdmissionChain {

@@ -67,18 +67,26 @@ const resourceRule = object(
 const matchResources = (description: string): JsonSchema =>
   object(description, {
     namespaceSelector: labelSelector("Decides whether the policy applies to an object by its namespace's labels."),
-    objectSelector: labelSelector('Decides whether the policy applies to an object by its labels: the new state or the old one must match.'),
-    resourceRules: list('What operations on what resources the policy is about. It is about an operation if it matches any rule.', resourceRule),
+    objectSelector: labelSelector(
+      'Decides whether the policy applies to an object by its labels: the new state or the old one must match.',
+    ),
+    resourceRules: list(
+      'What operations on what resources the policy is about. It is about an operation if it matches any rule.',
+      resourceRule,
+    ),
     excludeResourceRules: list('Operations that the policy is not about, whatever the other rules say.', resourceRule),
-    matchPolicy: oneOf('Equivalent matches every served version of a resource, Exact only the listed ones.', ['Exact', 'Equivalent'], 'Equivalent'),
+    matchPolicy: oneOf(
+      'Equivalent matches every served version of a resource, Exact only the listed ones.',
+      ['Exact', 'Equivalent'],
+      'Equivalent',
+    ),
   });
 
 const namedExpression = (description: string): JsonSchema =>
-  object(
-    description,
-    { name: text('Name of the expression, unique in its list.'), expression: text('The CEL expression.') },
-    ['name', 'expression'],
-  );
+  object(description, { name: text('Name of the expression, unique in its list.'), expression: text('The CEL expression.') }, [
+    'name',
+    'expression',
+  ]);
 
 const validation = object(
   'One rule.',
@@ -111,7 +119,10 @@ export const admissionPolicySchema = root(
       },
       matchConstraints: matchResources('What resources the policy is designed to validate. Required.'),
       matchConditions: list('Conditions that must all hold for a request to be validated.', namedExpression('One condition.')),
-      variables: list('Expressions that others may use as `variables.<name>`; each may use those before it.', namedExpression('One variable.')),
+      variables: list(
+        'Expressions that others may use as `variables.<name>`; each may use those before it.',
+        namedExpression('One variable.'),
+      ),
       validations: list('CEL expressions that are used to apply the validation.', validation),
       failurePolicy: oneOf('Whether a request that cannot be judged is refused (Fail) or not (Ignore).', ['Fail', 'Ignore'], 'Fail'),
     }),

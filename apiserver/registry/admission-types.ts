@@ -87,7 +87,9 @@ export const resourceQuotasType: BuiltinType = {
     column('Request', 'string', 'Request represents a minimum amount of cpu/memory that a container may consume.', (quota) =>
       usage(quota, (name) => !isLimit(name)),
     ),
-    column('Limit', 'string', 'Limits control the maximum amount of cpu/memory that a container may use.', (quota) => usage(quota, isLimit)),
+    column('Limit', 'string', 'Limits control the maximum amount of cpu/memory that a container may use.', (quota) =>
+      usage(quota, isLimit),
+    ),
     ageColumn,
   ],
 };

@@ -34,13 +34,14 @@ export interface TestApiServer {
 
 export interface TestApiServerOptions {
   logger?: Logger;
-  /** Default: our own CRDs, waited for until they are served. */
+  /** Default: our own CRDs, waited for until they are served, and the admission policies. */
   installCrds?: boolean;
   /** Path of the kubectl to run. */
   kubectl?: string;
 }
 
 export const crdDirectory = join(import.meta.dirname, '../../crds');
+const policiesPath = join(import.meta.dirname, '../../manifests/admission-policies.yaml');
 const kubectlTimeoutMs = 60_000;
 
 export async function startTestApiServer(options: TestApiServerOptions = {}): Promise<TestApiServer> {
@@ -81,6 +82,7 @@ async function installCrds(kubectl: TestApiServer['kubectl']): Promise<void> {
   for (const args of [
     ['apply', '-f', crdDirectory],
     ['wait', '--for=condition=Established', '--timeout=20s', '-f', crdDirectory],
+    ['apply', '-f', policiesPath],
   ]) {
     const { code, stdout, stderr } = await kubectl(args);
     if (code !== 0) throw new Error(`kubectl ${args.join(' ')} failed: ${stderr}${stdout}`);

@@ -49,9 +49,7 @@ async function readParams(type: ResourceOperations, reference: ParamRef, namespa
   if (name === '') {
     const { items } = await type.list({ ...place, ...fromCache });
     const selector: LabelSelector = reference.selector ?? {};
-    return items
-      .map(({ object }) => object)
-      .filter((object) => matchesLabelSelector(selector, labelsOf(object as unknown as JsonObject)));
+    return items.map(({ object }) => object).filter((object) => matchesLabelSelector(selector, labelsOf(object as unknown as JsonObject)));
   }
   try {
     return [(await type.get({ ...place, name }, fromCache)).object];

@@ -18,7 +18,8 @@ export const resourceQuotaStrategy: ResourceStrategy = {
   prepareForCreate(quota) {
     quota['status'] = {};
   },
-  validate: (quota) => amountFields.flatMap(([part, field]) => amountErrors(objectAt(objectAt(quota, part) ?? {}, field), `${part}.${field}`)),
+  validate: (quota) =>
+    amountFields.flatMap(([part, field]) => amountErrors(objectAt(objectAt(quota, part) ?? {}, field), `${part}.${field}`)),
 };
 
 const amountFields = [

@@ -5,7 +5,14 @@
  */
 import { compareQuantities, parseQuantity, signOfQuantity } from '../../../api/quantity.ts';
 import { quotaUsage } from '../../../api/quota-usage.ts';
-import { addAmounts, formatAmounts, parseAmounts, subtractAmounts, type ParsedAmounts, type ResourceAmounts } from '../../../api/resource-amounts.ts';
+import {
+  addAmounts,
+  formatAmounts,
+  parseAmounts,
+  subtractAmounts,
+  type ParsedAmounts,
+  type ResourceAmounts,
+} from '../../../api/resource-amounts.ts';
 import type { KubernetesObject } from '../../../api/object.ts';
 import { ownWrite } from '../../registry/definition-controller.ts';
 import { forbidden } from '../../registry/namespace-gate.ts';
@@ -93,7 +100,7 @@ class QuotaAccount {
   async reserve(request: AdmissionRequest, usage: Usage): Promise<ResourceAmounts | undefined> {
     let quota = this.#known();
     let isLatest = false;
-    for (let attempt = 1; ; ) {
+    for (let attempt = 1; ;) {
       quota ??= await this.#read();
       if (quota === undefined) return undefined;
       try {
