@@ -65,8 +65,9 @@ export const admissionPolicyBindingsType: BuiltinType = {
 function usage(quota: JsonObject, takes: (resource: string) => boolean): string {
   const hard = objectAt(objectAt(quota, 'status') ?? {}, 'hard') ?? objectAt(objectAt(quota, 'spec') ?? {}, 'hard') ?? {};
   const used = objectAt(objectAt(quota, 'status') ?? {}, 'used') ?? {};
+  const show = (amount: unknown): string => (typeof amount === 'string' || typeof amount === 'number' ? String(amount) : '0');
   const names = Object.keys(hard).filter(takes).sort();
-  return names.map((name) => `${name}: ${String(used[name] ?? '0')}/${String(hard[name])}`).join(', ');
+  return names.map((name) => `${name}: ${show(used[name])}/${show(hard[name])}`).join(', ');
 }
 
 const isLimit = (resource: string): boolean => resource.startsWith('limits.');

@@ -44,7 +44,7 @@ export function compilePolicy(spec: ValidatingAdmissionPolicySpec): CompiledPoli
   const validations = (spec.validations ?? []).flatMap(
     (validation, index) => compileValidation(variables.environment, validation, `spec.validations[${index}]`, problems) ?? [],
   );
-  return { problems, matchConditions, validations, bindVariables: variables.bind };
+  return { problems, matchConditions, validations, bindVariables: (others) => variables.bind(others) };
 }
 
 function environmentOf(hasParams: boolean): Environment {

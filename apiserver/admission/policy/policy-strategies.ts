@@ -5,9 +5,10 @@ import type {
   ResourceRule,
   ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicyBinding,
+  ValidatingAdmissionPolicyBindingSpec,
   ValidatingAdmissionPolicySpec,
 } from './policy-types.ts';
-import { duplicateValue, forbiddenField, invalidValue, requiredValue } from '../field-errors.ts';
+import { duplicateValue, forbiddenField, invalidValue, requiredValue, tooMany } from '../field-errors.ts';
 import type { JsonObject } from '../json-value.ts';
 import type { ResourceStrategy } from '../../registry/resource-strategy.ts';
 import type { FieldError } from '../../registry/status-error.ts';
@@ -35,32 +36,35 @@ export const admissionPolicyBindingStrategy: ResourceStrategy = { ...common, val
 
 function validatePolicy(object: JsonObject): FieldError[] {
   const { spec = {} } = object as unknown as ValidatingAdmissionPolicy;
-  const { matchConstraints, matchConditions = [], validations = [] } = spec;
-  const errors: FieldError[] = [...paramKindErrors(spec)];
-  if (matchConstraints === undefined) errors.push(requiredValue('spec.matchConstraints'));
-  else {
-    errors.push(...matchErrors(matchConstraints, 'spec.matchConstraints'));
-    if ((matchConstraints.resourceRules ?? []).length === 0) errors.push(requiredValue('spec.matchConstraints.resourceRules'));
-  }
+  const { matchConditions = [] } = spec;
+  const errors = [...paramKindErrors(spec), ...constraintErrors(spec)];
   if (matchConditions.length > maxMatchConditions) {
-    const message = `Too many: ${matchConditions.length}: must have at most ${maxMatchConditions} items`;
-    return [...errors, { reason: 'FieldValueTooMany', field: 'spec.matchConditions', message }];
+    return [...errors, tooMany('spec.matchConditions', matchConditions.length, maxMatchConditions)];
   }
-  const names = new Set<string>();
-  for (const [index, { name }] of matchConditions.entries()) {
-    if (names.has(name)) errors.push(duplicateValue(`spec.matchConditions[${index}].name`, name));
-    names.add(name);
-  }
-  if (validations.length === 0) errors.push(requiredValue('spec.validations', 'validations must not be empty'));
-  for (const [index, { expression, message }] of validations.entries()) {
-    if (message === undefined && expression.trim().includes('\n')) {
-      errors.push(requiredValue(`spec.validations[${index}].message`, 'message must be specified if expression contains line breaks'));
+  const names = matchConditions.map(({ name }) => name);
+  const repeated = names.flatMap((name, index) =>
+    names.indexOf(name) < index ? duplicateValue(`spec.matchConditions[${index}].name`, name) : [],
+  );
+  return [...errors, ...repeated, ...validationErrors(spec), ...compilePolicy(spec).problems];
+}
+
+function constraintErrors({ matchConstraints }: ValidatingAdmissionPolicySpec): FieldError[] {
+  const field = 'spec.matchConstraints';
+  if (matchConstraints === undefined) return [requiredValue(field)];
+  const isEmpty = (matchConstraints.resourceRules ?? []).length === 0;
+  return [...matchErrors(matchConstraints, field), ...(isEmpty ? [requiredValue(`${field}.resourceRules`)] : [])];
+}
+
+function validationErrors({ validations = [] }: ValidatingAdmissionPolicySpec): FieldError[] {
+  if (validations.length === 0) return [requiredValue('spec.validations', 'validations must not be empty')];
+  return validations.flatMap(({ expression, message }, index) => {
+    const field = `spec.validations[${index}].message`;
+    if (message === undefined) {
+      const needsOne = expression.trim().includes('\n');
+      return needsOne ? requiredValue(field, 'message must be specified if expression contains line breaks') : [];
     }
-    if (message?.trim().includes('\n') === true) {
-      errors.push(invalidValue(`spec.validations[${index}].message`, message, 'message must not contain line breaks'));
-    }
-  }
-  return [...errors, ...compilePolicy(spec).problems];
+    return message.trim().includes('\n') ? invalidValue(field, message, 'message must not contain line breaks') : [];
+  });
 }
 
 function paramKindErrors({ paramKind }: ValidatingAdmissionPolicySpec): FieldError[] {
@@ -93,21 +97,31 @@ function ruleErrors(rule: ResourceRule, field: string): FieldError[] {
 
 function validateBinding(object: JsonObject): FieldError[] {
   const { spec = {} } = object as unknown as ValidatingAdmissionPolicyBinding;
-  const { policyName = '', matchResources, paramRef, validationActions = [] } = spec;
-  const errors: FieldError[] = [];
-  if (policyName === '') errors.push(requiredValue('spec.policyName'));
-  if (validationActions.length === 0) errors.push(requiredValue('spec.validationActions', 'at least one validation action is required'));
-  if (validationActions.includes('Deny') && validationActions.includes('Warn')) {
-    const why =
-      'must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)';
-    errors.push(invalidValue('spec.validationActions', validationActions, why));
-  }
-  for (const [index, action] of validationActions.entries()) {
-    if (validationActions.indexOf(action) < index) errors.push(duplicateValue(`spec.validationActions[${index}]`, action));
-  }
-  if (matchResources != null) errors.push(...matchErrors(matchResources, 'spec.matchResources'));
-  if (paramRef == null) return errors;
+  const { policyName = '', matchResources } = spec;
+  return [
+    ...(policyName === '' ? [requiredValue('spec.policyName')] : []),
+    ...actionErrors(spec),
+    ...(matchResources == null ? [] : matchErrors(matchResources, 'spec.matchResources')),
+    ...paramRefErrors(spec),
+  ];
+}
+
+function actionErrors({ validationActions = [] }: ValidatingAdmissionPolicyBindingSpec): FieldError[] {
+  const field = 'spec.validationActions';
+  if (validationActions.length === 0) return [requiredValue(field, 'at least one validation action is required')];
+  const repeated = validationActions.flatMap((action, index) =>
+    validationActions.indexOf(action) < index ? duplicateValue(`${field}[${index}]`, action) : [],
+  );
+  if (!validationActions.includes('Deny') || !validationActions.includes('Warn')) return repeated;
+  const why =
+    'must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)';
+  return [...repeated, invalidValue(field, validationActions, why)];
+}
+
+function paramRefErrors({ paramRef }: ValidatingAdmissionPolicyBindingSpec): FieldError[] {
+  if (paramRef == null) return [];
   const { name = '', selector, parameterNotFoundAction = '' } = paramRef;
+  const errors: FieldError[] = [];
   if (name !== '' && selector != null) errors.push(forbiddenField('spec.paramRef.name', 'name and selector are mutually exclusive'));
   if (name === '' && selector == null) errors.push(requiredValue('spec.paramRef', 'one of name or selector must be specified'));
   if (parameterNotFoundAction === '') errors.push(requiredValue('spec.paramRef.parameterNotFoundAction'));
