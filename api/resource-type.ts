@@ -32,6 +32,12 @@ export interface Lease extends KubernetesObject {
   };
 }
 
+/** `v1` ResourceQuota. Amounts are quantities. */
+export interface ResourceQuota extends KubernetesObject {
+  spec?: { hard?: Readonly<Record<string, string>> | null };
+  status?: { hard?: Readonly<Record<string, string>> | null; used?: Readonly<Record<string, string>> | null };
+}
+
 /** `v1` Event. */
 export interface Event extends KubernetesObject {
   involvedObject: { apiVersion?: string; kind?: string; name?: string; namespace?: string; uid?: string; resourceVersion?: string };
@@ -70,6 +76,22 @@ export const leases: ResourceType<Lease> = {
   plural: 'leases',
   kind: 'Lease',
   namespaced: true,
+};
+
+export const resourceQuotas: ResourceType<ResourceQuota> = {
+  group: '',
+  version: 'v1',
+  plural: 'resourcequotas',
+  kind: 'ResourceQuota',
+  namespaced: true,
+};
+
+export const customResourceDefinitions: ResourceType<KubernetesObject> = {
+  group: 'apiextensions.k8s.io',
+  version: 'v1',
+  plural: 'customresourcedefinitions',
+  kind: 'CustomResourceDefinition',
+  namespaced: false,
 };
 
 /** `group/version`, or the version alone for the core group. */

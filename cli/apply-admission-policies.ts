@@ -18,7 +18,7 @@ export async function applyAdmissionPolicies(client: Client, path: string, signa
     const object = document.toJS() as KubernetesObject | null;
     if (object === null) continue;
     const type = types.find(({ kind }) => kind === object.kind);
-    if (type === undefined) throw new TypeError(`${path} has a ${object.kind ?? 'document without a kind'}, which is no admission policy`);
+    if (type === undefined) throw new TypeError(`${path} has a ${object.kind}, which is no admission policy`);
     await applyObject(client, type, markedWithSource(object, JSON.stringify(object)), signal);
   }
 }

@@ -3,7 +3,16 @@ import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
 import { providerLeaseDurationSeconds, providerLeaseNamespace, systemNamespace } from '../api/names.ts';
 import type { KubernetesObject } from '../api/object.ts';
-import { instances, leases, namespaces, providerInventories, providerReservations, providers } from '../api/resource-type.ts';
+import {
+  customResourceDefinitions,
+  instances,
+  leases,
+  namespaces,
+  providerInventories,
+  providerReservations,
+  providers,
+  resourceQuotas,
+} from '../api/resource-type.ts';
 import type { ResourceType } from '../api/resource-type.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
@@ -23,6 +32,7 @@ import { graphIndexes } from './garbage-collection/object-graph.ts';
 import { InstanceLifecycle } from './instance-lifecycle/instance-lifecycle.ts';
 import { NamespaceDeletion } from './namespace-deletion/namespace-deletion.ts';
 import { ProviderLifecycle } from './provider-lifecycle/provider-lifecycle.ts';
+import { namespaceOfQuota, quotaNamespaceIndex, ResourceQuotas } from './resource-quota/resource-quota.ts';
 import { initialLedger, instanceUidIndex, instanceUidsOf, LedgerKeeper } from './scheduler/ledger-keeper.ts';
 import { LedgerWriter } from './scheduler/ledger-writer.ts';
 import type { LedgerSpec } from './scheduler/ledger.ts';
@@ -139,8 +149,18 @@ function composeDuties(
   });
   const record = tell('scheduler');
   const scheduler: Scheduler = new Scheduler({ ...common, ledgers, snapshot, writer, record, nowMs: () => systemClock.nowMs() });
+  const quotas = new ResourceQuotas({
+    client,
+    quotas: watch(resourceQuotas, { indexes: { [quotaNamespaceIndex]: namespaceOfQuota } }),
+    definitions: watch(customResourceDefinitions),
+    discover: (signal) => discover(client, signal),
+    nowMs: () => systemClock.nowMs(),
+  });
   const collection = new GarbageCollection({
     client,
+    onChange: (object, previous) => {
+      quotas.see(object, previous);
+    },
     discover: (signal) => discover(client, signal),
     createInformer: (type) =>
       createInformer(client, type, { indexes: graphIndexes, logger: logger.child({ informer: `graph ${type.plural}` }) }),
@@ -162,6 +182,7 @@ function composeDuties(
       scheduler,
       new LedgerKeeper({ ...common, ledgers, boundTo, writer, record, expiryMs: reservationExpiryMs }),
       collection,
+      quotas,
       new NamespaceDeletion({ client, namespaces: watch(namespaces), discover: (signal) => discover(client, signal) }),
     ],
   };

@@ -29,6 +29,8 @@ export interface GarbageCollectionOptions {
   discover: (signal: AbortSignal) => Promise<Discovery>;
   /** With the indexes of `object-graph.ts`; not started. */
   createInformer: (type: DiscoveredType) => Informer<KubernetesObject>;
+  /** Told of every change of every object that is watched here, for duties that would have to watch them all once more. */
+  onChange?: (object: KubernetesObject | undefined, previous: KubernetesObject | undefined) => void;
 }
 
 /** No object's key begins so. */
@@ -69,6 +71,7 @@ export class GarbageCollection implements Controller {
   #see(type: DiscoveredType, object: KubernetesObject | undefined, previous: KubernetesObject | undefined): void {
     const seen = object ?? previous;
     if (seen === undefined) return;
+    this.#options.onChange?.(object, previous);
     if (type.kind === 'CustomResourceDefinition') this.#enqueue(discoveryKey, soonMs);
     if (object === undefined || (previous !== undefined && previous.metadata.uid !== object.metadata.uid)) this.#seeGone(previous ?? seen);
     if (object !== undefined && concerns(object, previous)) this.#enqueue(nodeKey({ type, object }));

@@ -13,7 +13,7 @@ import {
   type ParsedAmounts,
   type ResourceAmounts,
 } from '../../../api/resource-amounts.ts';
-import type { KubernetesObject } from '../../../api/object.ts';
+import type { ResourceQuota } from '../../../api/resource-type.ts';
 import { ownWrite } from '../../registry/definition-controller.ts';
 import { forbidden } from '../../registry/namespace-gate.ts';
 import type { ResourceOperations } from '../../registry/resource.ts';
@@ -26,11 +26,6 @@ import { TurnQueue } from './turn-queue.ts';
 export interface QuotaOptions {
   quotaCache: WatchCache;
   quotas: () => ResourceOperations;
-}
-
-interface ResourceQuota extends KubernetesObject {
-  spec?: { hard?: Record<string, string> | null };
-  status?: { hard?: Record<string, string> | null; used?: Record<string, string> | null };
 }
 
 /** Kubernetes does not count events: they come on their own and go on their own. */
