@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import { controllerUser, mastersGroup } from '../api/names.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { AccessControl } from './access/access-control.ts';
 import { writeKubeconfig } from './access/kubeconfig.ts';
 import type { Pki, PkiOptions } from './access/pki.ts';
 import { openPki } from './access/pki.ts';
@@ -65,10 +66,14 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     await mkdir(options.home, { recursive: true });
     const pkiOptions = pkiOptionsOf(options);
     const pki = await openPki(pkiOptions);
-    const catalogue = await createCatalogue({ store, logger, nowMs: () => Date.now() });
+    const nowMs = (): number => Date.now();
+    const access = await AccessControl.open({ pkiDirectory: pkiOptions.directory, logger, nowMs });
+    const catalogue = await createCatalogue({ store, logger, nowMs, checkWrite: (write) => access.checkWrite(write) });
     undo.push(() => catalogue.close());
     await withinTime(catalogue.start(), options);
-    const { server, port, close, routes } = await serve(options, pki, catalogue, store);
+    undo.push(() => access.close());
+    await withinTime(access.start(catalogue), options);
+    const { server, port, close, routes } = await serve(options, { pki, catalogue, store, access });
     undo.push(async () => {
       routes.endWatches();
       await close(stopGraceMs);
@@ -95,13 +100,17 @@ async function runInReverse(steps: (() => Promise<void>)[]): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
-async function serve(options: ApiServerOptions, pki: Pki, catalogue: Catalogue, store: Store): Promise<HttpsListener & { routes: Routes }> {
+async function serve(
+  options: ApiServerOptions,
+  { pki, catalogue, store, access }: { pki: Pki; catalogue: Catalogue; store: Store; access: AccessControl },
+): Promise<HttpsListener & { routes: Routes }> {
   let address = '';
   const readiness = [
     { name: 'etcd', check: () => store.currentRevision().then(() => undefined) },
     { name: 'informer-sync', check: () => catalogue.ready },
   ];
   const routes = new Routes({
+    access,
     catalogue,
     discovery: new DiscoveryRoutes(catalogue, () => address),
     openApi: new OpenApiRoutes(catalogue),

@@ -1,12 +1,9 @@
 /** Takes every request: who asks, may they, and which part of the server answers. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { TLSSocket } from 'node:tls';
 import { randomInt } from 'node:crypto';
 import type { Logger } from '../../runtime/logger.ts';
-import { anonymousUser, authenticate } from '../access/authenticate.ts';
+import type { AccessControl } from '../access/access-control.ts';
 import type { Attributes } from '../access/authorize.ts';
-import { forbidden, isAllowed } from '../access/authorize.ts';
-import { refuseImpersonation } from '../access/impersonation.ts';
 import type { ResourceCatalogue, ResourceDefinition, UserInfo } from '../registry/resource.ts';
 import type { Answer } from './answer.ts';
 import { answerWith, answerWithStatus, pageNotFound, sendAnswer } from './answer.ts';
@@ -24,12 +21,14 @@ import { parseRequest } from './request-info.ts';
 import type { ResourceCall } from './resource-routes.ts';
 import { answerResource, presentationOf, requireServed } from './resource-routes.ts';
 import { serverVersion } from './server-version.ts';
+import { answerTokenRequest, isTokenRequest } from './token-request-route.ts';
 import { watchEncoder } from './watch-encoder.ts';
 import type { WatchLimits } from './watch-stream.ts';
 import { WatchStream } from './watch-stream.ts';
 import { YamlDecoder } from './yaml-decoder.ts';
 
 export interface RoutesOptions {
+  access: AccessControl;
   catalogue: ResourceCatalogue;
   discovery: DiscoveryRoutes;
   openApi: OpenApiRoutes;
@@ -94,15 +93,15 @@ export class Routes {
   async #answer(exchange: Exchange): Promise<Answer | undefined> {
     const { request, path, query } = exchange;
     if ((request.url ?? '').length > longestUrl) return answerWithStatus(failure(414, 'RequestURITooLong', 'the URL is too long'), 'json');
-    const user = authenticate(request.socket as TLSSocket, exchange.startMs);
-    // No token is known here: who shows one is not nobody, but somebody who cannot be believed.
-    if (user === undefined || (user === anonymousUser && request.headers.authorization !== undefined)) throw unauthorized();
+    const { access } = this.#options;
+    const requester = await access.identify(request, exchange.startMs);
+    if (requester === undefined) throw unauthorized();
+    const { user } = requester;
     exchange.user = user;
-    refuseImpersonation(user, request.headers);
     const info = parseRequest(request.method ?? '', path, query);
     exchange.info = info;
     const attributes = attributesOf(info, path);
-    if (!isAllowed(user, attributes)) throw forbidden(user, attributes);
+    access.require(user, attributes);
     if (info.kind === 'path') return this.#answerPath(exchange, info.verb, user);
     const operations = this.#options.catalogue.find(info.group, info.version, info.resource);
     if (operations === undefined || !fitsScope(operations.definition, info)) {
@@ -112,7 +111,8 @@ export class Routes {
     exchange.definition = operations.definition;
     const { response, startMs: nowMs } = exchange;
     const reading = { bodies: this.#bodies, yaml: this.#yaml };
-    return this.#answerResource({ request, response, info, query, user, operations, nowMs, ...reading });
+    const call = { request, response, info, query, user, operations, nowMs, ...reading };
+    return isTokenRequest(call) ? answerTokenRequest(call, access.tokenIssuer) : this.#answerResource(call);
   }
 
   async #answerPath({ request, path, query }: Exchange, verb: string, user: UserInfo): Promise<Answer> {

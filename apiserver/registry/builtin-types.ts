@@ -1,5 +1,4 @@
 /** The types that the API server has by itself, as one table. Everything else comes from CustomResourceDefinitions. */
-import type { KubernetesObject } from '../../api/object.ts';
 import type { JsonSchema } from '../admission/structural-schema.ts';
 import {
   configMapSchema,
@@ -17,6 +16,8 @@ import { coreEventFields, eventColumns, eventStrategy, newEventConversion, newEv
 import { objectAt, valueAt, type JsonObject } from '../admission/json-value.ts';
 import { leaseStrategy } from './lease-strategy.ts';
 import { namespaceStrategy } from './namespace-strategy.ts';
+import { ageColumn, column, nameColumn } from './builtin-columns.ts';
+import { rbacTypes } from './rbac-types.ts';
 import type { PrinterColumn } from './resource.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
 import { registryRoot } from './storage-keys.ts';
@@ -39,28 +40,6 @@ export interface BuiltinType {
   /** Field selectors beyond the metadata's. */
   fields?: ReadonlyMap<string, readonly string[]>;
   columns: readonly PrinterColumn[];
-}
-
-const nameColumn: PrinterColumn = {
-  name: 'Name',
-  type: 'string',
-  format: 'name',
-  description: 'Name must be unique within a namespace. Cannot be updated.',
-  priority: 0,
-  value: '.metadata.name',
-};
-const ageColumn: PrinterColumn = {
-  name: 'Age',
-  type: 'date',
-  format: '',
-  description: 'CreationTimestamp is a timestamp representing the server time when this object was created.',
-  priority: 0,
-  value: '.metadata.creationTimestamp',
-};
-
-function column(name: string, type: string, description: string, value: (object: JsonObject) => unknown): PrinterColumn {
-  const read = (object: KubernetesObject): unknown => value(object as unknown as JsonObject);
-  return { name, type, format: '', description, priority: 0, value: read };
 }
 
 function countOfKeys(object: JsonObject, ...fields: string[]): number {
@@ -211,4 +190,5 @@ export const builtinTypes: readonly BuiltinType[] = [
     fields: newEventFields,
     columns: eventColumns,
   },
+  ...rbacTypes,
 ];

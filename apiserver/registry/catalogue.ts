@@ -18,13 +18,14 @@ import type { ResourceContext } from './resource-context.ts';
 import type { StoredResource } from './resource-strategy.ts';
 import { StatusError } from './status-error.ts';
 import { VersionView } from './version-view.ts';
-import type { WatchCacheLimits } from './watch-cache.ts';
+import type { WatchCache, WatchCacheLimits } from './watch-cache.ts';
 
 export interface CatalogueOptions {
   store: Store;
   logger: Logger;
   /** Milliseconds since the epoch. */
   nowMs: () => number;
+  checkWrite?: ResourceContext['checkWrite'];
   /** How often watches that take bookmarks get one. Default one minute. */
   bookmarkIntervalMs?: number;
   /** What is kept of each resource's past, for watches that resume. */
@@ -36,6 +37,12 @@ export interface Catalogue extends ResourceCatalogue {
   start(): Promise<void>;
   /** Settles with the first `start`. */
   readonly ready: Promise<void>;
+  /** What is known of the built-in type whose keys begin with `prefix`, followed from the store. */
+  cacheOf(prefix: string): WatchCache;
+  /** Resolves when what was written before is in the caches, within a bounded time. */
+  catchUp(): Promise<void>;
+  /** Serves resources that are not stored, besides the others. */
+  serve(operations: readonly ResourceOperations[]): void;
   /** Ends every watch and stops following the store, which stays open. */
   close(): Promise<void>;
 }
@@ -47,6 +54,7 @@ export function createCatalogue(options: CatalogueOptions): Promise<Catalogue> {
 
 const defaultLimits: WatchCacheLimits = { maxEvents: 4096, maxBytes: 32 * 1024 * 1024 };
 const defaultBookmarkIntervalMs = 60_000;
+const longestCatchUpMs = 10_000;
 /** Between attempts to make the initial namespaces. */
 const retryMs = 200;
 /** No vowels and no digits that look like letters: no words come out (apimachinery `util/rand`). */
@@ -60,7 +68,7 @@ class LiveCatalogue implements Catalogue {
   readonly #feed: CacheFeed;
   readonly #shared: SharedContext;
   readonly #bookmarks = new Set<(revision: number) => void>();
-  readonly #builtins: readonly ResourceOperations[];
+  #builtins: readonly ResourceOperations[];
   readonly #customs: CustomResources;
   readonly #controller: DefinitionController;
   #markReady: () => void = () => undefined;
@@ -82,6 +90,7 @@ class LiveCatalogue implements Catalogue {
       feed: this.#feed,
       namespaces: new NamespaceGate(this.#feed.cache(namespacesType.prefix), store),
       nowMs,
+      ...(options.checkWrite === undefined ? {} : { checkWrite: options.checkWrite }),
       newUid: randomUUID,
       newSuffix: randomSuffix,
     };
@@ -127,6 +136,20 @@ class LiveCatalogue implements Catalogue {
     }, interval);
     this.#bookmarkTimer.unref();
     this.#markReady();
+  }
+
+  cacheOf(prefix: string): WatchCache {
+    return this.#feed.cache(prefix);
+  }
+
+  async catchUp(): Promise<void> {
+    await this.#feed.waitFor(await this.#shared.store.currentRevision(), longestCatchUpMs);
+  }
+
+  serve(operations: readonly ResourceOperations[]): void {
+    this.#builtins = [...this.#builtins, ...operations];
+    this.#generation += 1;
+    this.#index();
   }
 
   async close(): Promise<void> {
