@@ -1,6 +1,6 @@
 /** Composes the API server: store, registry, access and HTTP. */
 import type { Server } from 'node:https';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { UserError } from '../api/errors.ts';
@@ -10,6 +10,9 @@ import { AccessControl } from './access/access-control.ts';
 import { writeKubeconfig } from './access/kubeconfig.ts';
 import type { Pki, PkiOptions } from './access/pki.ts';
 import { openPki } from './access/pki.ts';
+import { AuditLog } from './http/audit/audit-log.ts';
+import { parseAuditPolicy } from './http/audit/audit-policy.ts';
+import { Auditor } from './http/audit/auditor.ts';
 import { DiscoveryRoutes } from './http/discovery-routes.ts';
 import type { HttpsListener } from './http/https-server.ts';
 import { listen } from './http/https-server.ts';
@@ -34,6 +37,8 @@ export interface ApiServerOptions {
   /** `$POTLUCK_HOME`: `pki/` and `kubeconfig` are written here. */
   home: string;
   logger: Logger;
+  /** Absent: nothing is written down. */
+  audit?: { policyFile: string; logPath: string; maxBytes: number; maxBackups: number };
   /** How long to wait for etcd at the start. */
   etcdTimeoutMs?: number;
 }
@@ -73,7 +78,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     await withinTime(catalogue.start(), options);
     undo.push(() => access.close());
     await withinTime(access.start(catalogue), options);
-    const { server, port, close, routes } = await serve(options, { pki, catalogue, store, access });
+    const audit = await openAudit(options);
+    undo.push(() => Promise.resolve(audit?.close()));
+    const { server, port, close, routes } = await serve(options, { pki, catalogue, store, access, audit });
     undo.push(async () => {
       routes.endWatches();
       await close(stopGraceMs);
@@ -100,9 +107,31 @@ async function runInReverse(steps: (() => Promise<void>)[]): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
+interface ServerParts {
+  pki: Pki;
+  catalogue: Catalogue;
+  store: Store;
+  access: AccessControl;
+  audit: Auditor | undefined;
+}
+
+/** Throws `BAD_ARGUMENT` for a policy that cannot be read. */
+async function openAudit({ audit, logger }: ApiServerOptions): Promise<Auditor | undefined> {
+  if (audit === undefined) return undefined;
+  const { policyFile, logPath: path, maxBytes, maxBackups } = audit;
+  let text: string;
+  try {
+    text = await readFile(policyFile, 'utf8');
+  } catch (error) {
+    throw new UserError('BAD_ARGUMENT', `${policyFile} cannot be read`, 'Name a file with --audit-policy-file', { cause: error });
+  }
+  const policy = parseAuditPolicy(text, policyFile);
+  return new Auditor(policy, new AuditLog({ path, maxBytes, maxBackups, logger, nowMs: () => Date.now() }));
+}
+
 async function serve(
   options: ApiServerOptions,
-  { pki, catalogue, store, access }: { pki: Pki; catalogue: Catalogue; store: Store; access: AccessControl },
+  { pki, catalogue, store, access, audit }: ServerParts,
 ): Promise<HttpsListener & { routes: Routes }> {
   let address = '';
   const readiness = [
@@ -116,6 +145,7 @@ async function serve(
     openApi: new OpenApiRoutes(catalogue),
     health: { livez: [], readyz: readiness },
     metrics: createApiMetrics(),
+    ...(audit === undefined ? {} : { audit }),
     logger: options.logger,
     watchLimits: defaultWatchLimits,
   });

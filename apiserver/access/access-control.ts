@@ -86,10 +86,19 @@ export class AccessControl {
     checkEscalation({ authorizer: this.#authorizer, findRole }, { definition, object, old, user: options.user });
   }
 
-  /** Undefined when what the request shows does not hold: 401. Throws 403 for a name that the sender may not use. */
-  async identify(request: IncomingMessage, nowMs: number): Promise<Requester | undefined> {
-    const sender = await this.#senderOf(request, nowMs);
-    if (sender === undefined) return undefined;
+  /** Who sent the request; undefined when what it shows does not hold: 401. */
+  async identify(request: IncomingMessage, nowMs: number): Promise<UserInfo | undefined> {
+    const user = authenticate(request.socket as TLSSocket, nowMs);
+    const { authorization } = request.headers;
+    // A certificate goes before a token.
+    if (user !== anonymousUser || authorization === undefined) return user;
+    // Who shows something that nobody knows is not nobody, but somebody who cannot be believed.
+    const token = /^bearer +([^ ]+) *$/iu.exec(authorization)?.[1];
+    return token === undefined ? undefined : (await this.#tokens?.authenticate(token, nowMs))?.user;
+  }
+
+  /** In whose name it is to be answered. Throws 403 for a name that the sender may not use. */
+  impersonate(sender: UserInfo, request: IncomingMessage): Requester {
     const impersonation = readImpersonation(request.headersDistinct);
     if (impersonation === undefined) return { user: sender };
     for (const need of impersonation.needs) this.require(sender, need);
@@ -106,15 +115,5 @@ export class AccessControl {
   get tokenIssuer(): TokenIssuer {
     if (this.#issuer === undefined) throw new TypeError('access control was not started');
     return this.#issuer;
-  }
-
-  async #senderOf(request: IncomingMessage, nowMs: number): Promise<UserInfo | undefined> {
-    const user = authenticate(request.socket as TLSSocket, nowMs);
-    const { authorization } = request.headers;
-    // A certificate goes before a token.
-    if (user !== anonymousUser || authorization === undefined) return user;
-    // Who shows something that nobody knows is not nobody, but somebody who cannot be believed.
-    const token = /^bearer +([^ ]+) *$/iu.exec(authorization)?.[1];
-    return token === undefined ? undefined : (await this.#tokens?.authenticate(token, nowMs))?.user;
   }
 }

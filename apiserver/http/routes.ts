@@ -2,11 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { randomInt } from 'node:crypto';
 import type { Logger } from '../../runtime/logger.ts';
-import type { AccessControl } from '../access/access-control.ts';
+import type { AccessControl, Requester } from '../access/access-control.ts';
 import type { Attributes } from '../access/authorize.ts';
 import type { ResourceCatalogue, ResourceDefinition, UserInfo } from '../registry/resource.ts';
 import type { Answer } from './answer.ts';
 import { answerWith, answerWithStatus, pageNotFound, sendAnswer } from './answer.ts';
+import type { Auditor } from './audit/auditor.ts';
 import type { DiscoveryRoutes } from './discovery-routes.ts';
 import { failure, methodNotAllowed, statusOfError, unauthorized, unknownResource } from './error-status.ts';
 import type { HealthChecks } from './health.ts';
@@ -34,6 +35,8 @@ export interface RoutesOptions {
   openApi: OpenApiRoutes;
   health: HealthChecks;
   metrics: ApiMetrics;
+  /** Absent: nothing is written down. */
+  audit?: Auditor;
   logger: Logger;
   watchLimits: WatchLimits;
 }
@@ -71,10 +74,12 @@ export class Routes {
     } catch (error) {
       await this.#fail(exchange, error);
     }
+    this.#options.audit?.answered(exchange);
     this.#record(exchange);
   }
 
   async #fail(exchange: Exchange, error: unknown): Promise<void> {
+    this.#options.audit?.begin(exchange);
     const { status, expected } = statusOfError(error);
     if (!expected) this.#options.logger.error('a request failed by a fault of the server', { ...exchange.fields(), error });
     if (exchange.response.headersSent) {
@@ -94,12 +99,14 @@ export class Routes {
     const { request, path, query } = exchange;
     if ((request.url ?? '').length > longestUrl) return answerWithStatus(failure(414, 'RequestURITooLong', 'the URL is too long'), 'json');
     const { access } = this.#options;
-    const requester = await access.identify(request, exchange.startMs);
-    if (requester === undefined) throw unauthorized();
-    const { user } = requester;
-    exchange.user = user;
+    const sender = await access.identify(request, exchange.startMs);
+    if (sender === undefined) throw unauthorized();
+    exchange.requester = { user: sender };
+    exchange.requester = access.impersonate(sender, request);
+    const { user } = exchange.requester;
     const info = parseRequest(request.method ?? '', path, query);
     exchange.info = info;
+    this.#options.audit?.received(exchange);
     const attributes = attributesOf(info, path);
     access.require(user, attributes);
     if (info.kind === 'path') return this.#answerPath(exchange, info.verb, user);
@@ -191,7 +198,8 @@ class Exchange {
   /** Milliseconds since the epoch. */
   readonly startMs = Date.now();
   readonly startedAt = performance.now();
-  user: UserInfo | undefined;
+  requester: Requester | undefined;
+  answer: Answer | undefined;
   info: RequestInfo | undefined;
   definition: ResourceDefinition | undefined;
 
@@ -206,6 +214,7 @@ class Exchange {
   }
 
   async send(answer: Answer): Promise<void> {
+    this.answer = answer;
     const { request, response } = this;
     // A body that was not read to its end: the connection cannot carry another request.
     const unread = !request.complete;
@@ -218,7 +227,7 @@ class Exchange {
 
   fields(): Record<string, unknown> {
     const { method, url = '', headers, socket } = this.request;
-    const client = { user: this.user?.name, userAgent: headers['user-agent'], address: socket.remoteAddress };
+    const client = { user: this.requester?.user.name, userAgent: headers['user-agent'], address: socket.remoteAddress };
     return { method, url: url.slice(0, 500), ...client };
   }
 }
