@@ -1,14 +1,18 @@
 /** Composes the API server: store, registry, access and HTTP. */
 import type { Server } from 'node:https';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import { controllerUser, mastersGroup } from '../api/names.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { AccessControl } from './access/access-control.ts';
 import { writeKubeconfig } from './access/kubeconfig.ts';
 import type { Pki, PkiOptions } from './access/pki.ts';
 import { openPki } from './access/pki.ts';
+import { AuditLog } from './http/audit/audit-log.ts';
+import { parseAuditPolicy } from './http/audit/audit-policy.ts';
+import { Auditor } from './http/audit/auditor.ts';
 import { DiscoveryRoutes } from './http/discovery-routes.ts';
 import type { HttpsListener } from './http/https-server.ts';
 import { listen } from './http/https-server.ts';
@@ -33,6 +37,8 @@ export interface ApiServerOptions {
   /** `$POTLUCK_HOME`: `pki/` and `kubeconfig` are written here. */
   home: string;
   logger: Logger;
+  /** Absent: nothing is written down. */
+  audit?: { policyFile: string; logPath: string; maxBytes: number; maxBackups: number };
   /** How long to wait for etcd at the start. */
   etcdTimeoutMs?: number;
 }
@@ -65,10 +71,16 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     await mkdir(options.home, { recursive: true });
     const pkiOptions = pkiOptionsOf(options);
     const pki = await openPki(pkiOptions);
-    const catalogue = await createCatalogue({ store, logger, nowMs: () => Date.now() });
+    const nowMs = (): number => Date.now();
+    const access = await AccessControl.open({ pkiDirectory: pkiOptions.directory, logger, nowMs });
+    const catalogue = await createCatalogue({ store, logger, nowMs, checkWrite: (write) => access.checkWrite(write) });
     undo.push(() => catalogue.close());
     await withinTime(catalogue.start(), options);
-    const { server, port, close, routes } = await serve(options, pki, catalogue, store);
+    undo.push(() => access.close());
+    await withinTime(access.start(catalogue), options);
+    const audit = await openAudit(options);
+    undo.push(() => Promise.resolve(audit?.close()));
+    const { server, port, close, routes } = await serve(options, { pki, catalogue, store, access, audit });
     undo.push(async () => {
       routes.endWatches();
       await close(stopGraceMs);
@@ -95,18 +107,45 @@ async function runInReverse(steps: (() => Promise<void>)[]): Promise<void> {
   if (failures.length > 0) throw failures[0];
 }
 
-async function serve(options: ApiServerOptions, pki: Pki, catalogue: Catalogue, store: Store): Promise<HttpsListener & { routes: Routes }> {
+interface ServerParts {
+  pki: Pki;
+  catalogue: Catalogue;
+  store: Store;
+  access: AccessControl;
+  audit: Auditor | undefined;
+}
+
+/** Throws `BAD_ARGUMENT` for a policy that cannot be read. */
+async function openAudit({ audit, logger }: ApiServerOptions): Promise<Auditor | undefined> {
+  if (audit === undefined) return undefined;
+  const { policyFile, logPath: path, maxBytes, maxBackups } = audit;
+  let text: string;
+  try {
+    text = await readFile(policyFile, 'utf8');
+  } catch (error) {
+    throw new UserError('BAD_ARGUMENT', `${policyFile} cannot be read`, 'Name a file with --audit-policy-file', { cause: error });
+  }
+  const policy = parseAuditPolicy(text, policyFile);
+  return new Auditor(policy, new AuditLog({ path, maxBytes, maxBackups, logger, nowMs: () => Date.now() }));
+}
+
+async function serve(
+  options: ApiServerOptions,
+  { pki, catalogue, store, access, audit }: ServerParts,
+): Promise<HttpsListener & { routes: Routes }> {
   let address = '';
   const readiness = [
     { name: 'etcd', check: () => store.currentRevision().then(() => undefined) },
     { name: 'informer-sync', check: () => catalogue.ready },
   ];
   const routes = new Routes({
+    access,
     catalogue,
     discovery: new DiscoveryRoutes(catalogue, () => address),
     openApi: new OpenApiRoutes(catalogue),
     health: { livez: [], readyz: readiness },
     metrics: createApiMetrics(),
+    ...(audit === undefined ? {} : { audit }),
     logger: options.logger,
     watchLimits: defaultWatchLimits,
   });

@@ -34,6 +34,10 @@ const flags = {
   ...etcdFlags,
   'etcd-servers': { type: 'string', value: 'URL[,URL]', default: 'http://127.0.0.1:2379', description: 'the etcd that holds the state' },
   kubeconfig: { type: 'string', value: 'FILE', description: 'how the controller reaches the API; default HOME/pki/controller.kubeconfig' },
+  'audit-policy-file': { type: 'string', value: 'FILE', description: 'what is written to the audit log: a Policy of audit.k8s.io/v1' },
+  'audit-log-path': { type: 'string', value: 'FILE', description: 'the audit log; default HOME/logs/audit.log where there is a policy' },
+  'audit-log-maxsize': { type: 'string', value: 'MB', default: '100', description: 'size at which the audit log is put aside' },
+  'audit-log-maxbackup': { type: 'string', value: 'COUNT', default: '10', description: 'audit logs put aside that are kept; 0 keeps all' },
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -104,6 +108,7 @@ async function startApi(paths: PoolPaths, { values, listen, logger, signal }: Se
     ...(advertiseAddress === undefined ? {} : { advertiseAddress }),
     ...(extraNames === undefined ? {} : { extraNames }),
     home: paths.home,
+    ...auditOptions(values, paths),
     logger: logger.child({ part: 'api' }),
   });
   const client = createClient({ kubeconfig: paths.kubeconfig, userAgent: 'potluck-server/0.1.0' });
@@ -117,6 +122,21 @@ async function startApi(paths: PoolPaths, { values, listen, logger, signal }: Se
   } finally {
     client.close();
   }
+}
+
+/** As kube-apiserver takes them; without a policy nothing is written. */
+function auditOptions(values: Values, paths: PoolPaths): Pick<Parameters<typeof startApiServer>[0], 'audit'> {
+  const policyFile = values['audit-policy-file'];
+  if (policyFile === undefined) return {};
+  const logPath = values['audit-log-path'] ?? join(paths.home, 'logs', 'audit.log');
+  const count = (flag: 'audit-log-maxsize' | 'audit-log-maxbackup', least: number): number => {
+    const number = Number(values[flag]);
+    if (Number.isSafeInteger(number) && number >= least) return number;
+    throw new UserError('BAD_ARGUMENT', `--${flag} ${values[flag]} is no number from ${least} on`, 'Give a whole number');
+  };
+  return {
+    audit: { policyFile, logPath, maxBytes: count('audit-log-maxsize', 1) * 1024 * 1024, maxBackups: count('audit-log-maxbackup', 0) },
+  };
 }
 
 /** Answers what stops them. */

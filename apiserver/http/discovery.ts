@@ -19,9 +19,17 @@ export function subresourcesOf(definition: ResourceDefinition): Subresource[] {
   const type = { group, version, kind };
   const verbs = ['get', 'patch', 'update'];
   return [
+    ...(hasTokens(definition) ? [{ name: 'token', verbs: ['create'], type: tokenRequestType }] : []),
     ...(hasFinalize(definition) ? [{ name: 'finalize', verbs: ['update'], type }] : []),
     ...(definition.statusSubresource ? [{ name: 'status', verbs, type }] : []),
   ];
+}
+
+const tokenRequestType = { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' };
+
+/** Only ServiceAccounts have them. */
+function hasTokens(definition: ResourceDefinition): boolean {
+  return definition.group === '' && definition.resource === 'serviceaccounts';
 }
 
 /** Only namespaces have it. */

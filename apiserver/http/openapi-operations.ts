@@ -119,7 +119,7 @@ export function operationsOf(definition: ResourceDefinition): Operation[] {
   if (hasFinalize(definition)) {
     offered.push({ path: `${named}/finalize`, method: 'put', action: 'put', ...describe('replace', `${kind}Finalize`), ...change });
   }
-  if (namespaced) {
+  if (namespaced && verbs.includes('list')) {
     const path = `${root}/${resource}`;
     offered.push({
       path,

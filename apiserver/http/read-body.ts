@@ -4,6 +4,14 @@ import { StatusError, badRequest } from '../registry/status-error.ts';
 /** Kubernetes' own bound on a request's body, in bytes. */
 export const largestBody = 3 * 1024 * 1024;
 
+/** For as long as their requests. */
+const bodiesRead = new WeakMap<IncomingMessage, Buffer>();
+
+/** What a {@link BodyReader} has read; undefined before it has. */
+export function bodyOf(request: IncomingMessage): Buffer | undefined {
+  return bodiesRead.get(request);
+}
+
 export interface BodyLimits {
   /** Bytes of bodies that are being read, of all users and of one. */
   totalBytes: number;
@@ -43,7 +51,9 @@ export class BodyReader {
     } finally {
       this.#release(user, length);
     }
-    return Buffer.concat(chunks, length);
+    const body = Buffer.concat(chunks, length);
+    bodiesRead.set(request, body);
+    return body;
   }
 
   #hold(user: string, bytes: number): void {

@@ -144,7 +144,7 @@ async function objectBodyOf(call: ResourceCall, options: WriteOptions): Promise<
   return decodeObjectBody(call.operations.definition, raw, call.yaml, decodingFor(options));
 }
 
-function readBody({ bodies, request, user }: ResourceCall): Promise<Buffer> {
+export function readBody({ bodies, request, user }: ResourceCall): Promise<Buffer> {
   return bodies.read(request, user.name);
 }
 

@@ -1,15 +1,13 @@
 /** Takes every request: who asks, may they, and which part of the server answers. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { TLSSocket } from 'node:tls';
 import { randomInt } from 'node:crypto';
 import type { Logger } from '../../runtime/logger.ts';
-import { anonymousUser, authenticate } from '../access/authenticate.ts';
+import type { AccessControl, Requester } from '../access/access-control.ts';
 import type { Attributes } from '../access/authorize.ts';
-import { forbidden, isAllowed } from '../access/authorize.ts';
-import { refuseImpersonation } from '../access/impersonation.ts';
 import type { ResourceCatalogue, ResourceDefinition, UserInfo } from '../registry/resource.ts';
 import type { Answer } from './answer.ts';
 import { answerWith, answerWithStatus, pageNotFound, sendAnswer } from './answer.ts';
+import type { Auditor } from './audit/auditor.ts';
 import type { DiscoveryRoutes } from './discovery-routes.ts';
 import { failure, methodNotAllowed, statusOfError, unauthorized, unknownResource } from './error-status.ts';
 import type { HealthChecks } from './health.ts';
@@ -24,17 +22,21 @@ import { parseRequest } from './request-info.ts';
 import type { ResourceCall } from './resource-routes.ts';
 import { answerResource, presentationOf, requireServed } from './resource-routes.ts';
 import { serverVersion } from './server-version.ts';
+import { answerTokenRequest, isTokenRequest } from './token-request-route.ts';
 import { watchEncoder } from './watch-encoder.ts';
 import type { WatchLimits } from './watch-stream.ts';
 import { WatchStream } from './watch-stream.ts';
 import { YamlDecoder } from './yaml-decoder.ts';
 
 export interface RoutesOptions {
+  access: AccessControl;
   catalogue: ResourceCatalogue;
   discovery: DiscoveryRoutes;
   openApi: OpenApiRoutes;
   health: HealthChecks;
   metrics: ApiMetrics;
+  /** Absent: nothing is written down. */
+  audit?: Auditor;
   logger: Logger;
   watchLimits: WatchLimits;
 }
@@ -72,10 +74,12 @@ export class Routes {
     } catch (error) {
       await this.#fail(exchange, error);
     }
+    this.#options.audit?.answered(exchange);
     this.#record(exchange);
   }
 
   async #fail(exchange: Exchange, error: unknown): Promise<void> {
+    this.#options.audit?.begin(exchange);
     const { status, expected } = statusOfError(error);
     if (!expected) this.#options.logger.error('a request failed by a fault of the server', { ...exchange.fields(), error });
     if (exchange.response.headersSent) {
@@ -94,15 +98,17 @@ export class Routes {
   async #answer(exchange: Exchange): Promise<Answer | undefined> {
     const { request, path, query } = exchange;
     if ((request.url ?? '').length > longestUrl) return answerWithStatus(failure(414, 'RequestURITooLong', 'the URL is too long'), 'json');
-    const user = authenticate(request.socket as TLSSocket, exchange.startMs);
-    // No token is known here: who shows one is not nobody, but somebody who cannot be believed.
-    if (user === undefined || (user === anonymousUser && request.headers.authorization !== undefined)) throw unauthorized();
-    exchange.user = user;
-    refuseImpersonation(user, request.headers);
+    const { access } = this.#options;
+    const sender = await access.identify(request, exchange.startMs);
+    if (sender === undefined) throw unauthorized();
+    exchange.requester = { user: sender };
+    exchange.requester = access.impersonate(sender, request);
+    const { user } = exchange.requester;
     const info = parseRequest(request.method ?? '', path, query);
     exchange.info = info;
+    this.#options.audit?.received(exchange);
     const attributes = attributesOf(info, path);
-    if (!isAllowed(user, attributes)) throw forbidden(user, attributes);
+    access.require(user, attributes);
     if (info.kind === 'path') return this.#answerPath(exchange, info.verb, user);
     const operations = this.#options.catalogue.find(info.group, info.version, info.resource);
     if (operations === undefined || !fitsScope(operations.definition, info)) {
@@ -112,7 +118,8 @@ export class Routes {
     exchange.definition = operations.definition;
     const { response, startMs: nowMs } = exchange;
     const reading = { bodies: this.#bodies, yaml: this.#yaml };
-    return this.#answerResource({ request, response, info, query, user, operations, nowMs, ...reading });
+    const call = { request, response, info, query, user, operations, nowMs, ...reading };
+    return isTokenRequest(call) ? answerTokenRequest(call, access.tokenIssuer) : this.#answerResource(call);
   }
 
   async #answerPath({ request, path, query }: Exchange, verb: string, user: UserInfo): Promise<Answer> {
@@ -191,7 +198,8 @@ class Exchange {
   /** Milliseconds since the epoch. */
   readonly startMs = Date.now();
   readonly startedAt = performance.now();
-  user: UserInfo | undefined;
+  requester: Requester | undefined;
+  answer: Answer | undefined;
   info: RequestInfo | undefined;
   definition: ResourceDefinition | undefined;
 
@@ -206,6 +214,7 @@ class Exchange {
   }
 
   async send(answer: Answer): Promise<void> {
+    this.answer = answer;
     const { request, response } = this;
     // A body that was not read to its end: the connection cannot carry another request.
     const unread = !request.complete;
@@ -218,7 +227,7 @@ class Exchange {
 
   fields(): Record<string, unknown> {
     const { method, url = '', headers, socket } = this.request;
-    const client = { user: this.user?.name, userAgent: headers['user-agent'], address: socket.remoteAddress };
+    const client = { user: this.requester?.user.name, userAgent: headers['user-agent'], address: socket.remoteAddress };
     return { method, url: url.slice(0, 500), ...client };
   }
 }

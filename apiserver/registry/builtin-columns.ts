@@ -1,4 +1,4 @@
-/** Table columns that several built-in types have, and how the others are made. */
+/** Columns that many built-in types have, with the texts of Kubernetes' `pkg/printers/internalversion`. */
 import type { KubernetesObject } from '../../api/object.ts';
 import type { JsonObject } from '../admission/json-value.ts';
 import type { PrinterColumn } from './resource.ts';

@@ -18,6 +18,7 @@ import { coreEventFields, eventColumns, eventStrategy, newEventConversion, newEv
 import { objectAt, valueAt, type JsonObject } from '../admission/json-value.ts';
 import { leaseStrategy } from './lease-strategy.ts';
 import { namespaceStrategy } from './namespace-strategy.ts';
+import { rbacTypes } from './rbac-types.ts';
 import type { PrinterColumn } from './resource.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
 import { registryRoot } from './storage-keys.ts';
@@ -193,4 +194,5 @@ export const builtinTypes: readonly BuiltinType[] = [
     fields: newEventFields,
     columns: eventColumns,
   },
+  ...rbacTypes,
 ];

@@ -28,6 +28,7 @@ export interface CatalogueOptions {
   logger: Logger;
   /** Milliseconds since the epoch. */
   nowMs: () => number;
+  checkWrite?: ResourceContext['checkWrite'];
   /** How often watches that take bookmarks get one. Default one minute. */
   bookmarkIntervalMs?: number;
   /** What is kept of each resource's past, for watches that resume. */
@@ -39,6 +40,12 @@ export interface Catalogue extends ResourceCatalogue {
   start(): Promise<void>;
   /** Settles with the first `start`. */
   readonly ready: Promise<void>;
+  /** What is known of the built-in type whose keys begin with `prefix`, followed from the store. */
+  cacheOf(prefix: string): WatchCache;
+  /** Resolves when what was written before is in the caches, within a bounded time. */
+  catchUp(): Promise<void>;
+  /** Serves resources that are not stored, besides the others. */
+  serve(operations: readonly ResourceOperations[]): void;
   /** Ends every watch and stops following the store, which stays open. */
   close(): Promise<void>;
 }
@@ -50,6 +57,7 @@ export function createCatalogue(options: CatalogueOptions): Promise<Catalogue> {
 
 const defaultLimits: WatchCacheLimits = { maxEvents: 4096, maxBytes: 32 * 1024 * 1024 };
 const defaultBookmarkIntervalMs = 60_000;
+const longestCatchUpMs = 10_000;
 /** Between attempts to make the initial namespaces. */
 const retryMs = 200;
 /** No vowels and no digits that look like letters: no words come out (apimachinery `util/rand`). */
@@ -63,7 +71,7 @@ class LiveCatalogue implements Catalogue {
   readonly #feed: CacheFeed;
   readonly #shared: SharedContext;
   readonly #bookmarks = new Set<(revision: number) => void>();
-  readonly #builtins: readonly ResourceOperations[];
+  #builtins: readonly ResourceOperations[];
   readonly #customs: CustomResources;
   readonly #controller: DefinitionController;
   #markReady: () => void = () => undefined;
@@ -85,6 +93,7 @@ class LiveCatalogue implements Catalogue {
       feed: this.#feed,
       admission: this.#makeAdmission(),
       nowMs,
+      ...(options.checkWrite === undefined ? {} : { checkWrite: options.checkWrite }),
       newUid: randomUUID,
       newSuffix: randomSuffix,
     };
@@ -130,6 +139,20 @@ class LiveCatalogue implements Catalogue {
     }, interval);
     this.#bookmarkTimer.unref();
     this.#markReady();
+  }
+
+  cacheOf(prefix: string): WatchCache {
+    return this.#feed.cache(prefix);
+  }
+
+  async catchUp(): Promise<void> {
+    await this.#feed.waitFor(await this.#shared.store.currentRevision(), longestCatchUpMs);
+  }
+
+  serve(operations: readonly ResourceOperations[]): void {
+    this.#builtins = [...this.#builtins, ...operations];
+    this.#generation += 1;
+    this.#index();
   }
 
   async close(): Promise<void> {

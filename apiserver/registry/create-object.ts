@@ -72,6 +72,7 @@ async function createOnce(context: ResourceContext, object: JsonObject, options:
   prepare(context, object);
   const metadataErrors = checkNewMetadata(context, object, options);
   checkObject({ definition, strategy: stored.strategy, object, old: undefined, metadataErrors, subresource: undefined });
+  context.checkWrite?.({ definition, object, old: undefined, options });
   const storeKey = storeKeyOf(context, { name, ...(namespace === undefined ? {} : { namespace }) });
   const storedForm = view.toStored(object);
   const value = encodeBounded(storedForm);

@@ -11,13 +11,21 @@ import {
 } from '../store/store.ts';
 import type { AdmissionChain } from '../admission/chain.ts';
 import type { CacheFeed } from './cache-feed.ts';
-import type { ResourceDefinition } from './resource.ts';
+import type { ResourceDefinition, WriteOptions } from './resource.ts';
 import type { StoredResource } from './resource-strategy.ts';
 import { badRequest, StatusError } from './status-error.ts';
 import { objectKey } from './storage-keys.ts';
 import { encodeForStore, StoredEntry } from './stored-entry.ts';
 import type { VersionView } from './version-view.ts';
 import type { JsonObject } from '../admission/json-value.ts';
+
+/** A write that is valid, and still to be allowed; `old` is absent for a creation. */
+export interface CheckedWrite {
+  definition: ResourceDefinition;
+  object: JsonObject;
+  old: JsonObject | undefined;
+  options: WriteOptions;
+}
 
 export interface ResourceContext {
   definition: ResourceDefinition;
@@ -27,6 +35,8 @@ export interface ResourceContext {
   feed: CacheFeed;
   admission: AdmissionChain;
   nowMs: () => number;
+  /** Throws for a write that this user may not make although the verb is allowed: grants of what they do not hold. */
+  checkWrite?: (write: CheckedWrite) => void;
   /** A new random UUID. */
   newUid: () => string;
   /** Five characters for generated names. */

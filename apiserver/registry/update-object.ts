@@ -87,6 +87,7 @@ export function nextState(context: ResourceContext, object: JsonObject, transiti
   countGeneration(context, next, shown);
   const metadataErrors = checkChangedMetadata(next, shown, options);
   checkObject({ definition, strategy: stored.strategy, object: next, old: shown, metadataErrors, subresource });
+  context.checkWrite?.({ definition, object: next, old: shown, options });
   return next;
 }
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ApiServer } from '../../apiserver/api-server.ts';
+import type { ApiServer, ApiServerOptions } from '../../apiserver/api-server.ts';
 import { startApiServer } from '../../apiserver/api-server.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { silentLogger } from '../../runtime/logger.ts';
@@ -38,6 +38,7 @@ export interface TestApiServerOptions {
   installCrds?: boolean;
   /** Path of the kubectl to run. */
   kubectl?: string;
+  audit?: ApiServerOptions['audit'];
 }
 
 export const crdDirectory = join(import.meta.dirname, '../../crds');
@@ -53,6 +54,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
       listen: { host: '127.0.0.1', port },
       home,
       logger: options.logger ?? silentLogger,
+      ...(options.audit === undefined ? {} : { audit: options.audit }),
     });
   let server: ApiServer | undefined;
   const stop = async (): Promise<void> => {

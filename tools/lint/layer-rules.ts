@@ -22,6 +22,7 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
       '@marcbachmann/cel-js': 'apiserver/admission',
       re2js: 'apiserver/admission',
       '@peculiar/x509': 'apiserver/access',
+      jose: 'apiserver/access',
       protobufjs: 'apiserver/http',
       'prom-client': 'apiserver/http',
       'fast-json-patch': 'apiserver/registry',
