@@ -17,6 +17,8 @@ export interface NetworkState {
 }
 
 const ipForwardPath = '/proc/sys/net/ipv4/ip_forward';
+/** An empty chain that says so in our table, for other engines of ours. */
+const wasOffMark = 'forwarding_was_off';
 /** From `linux/magic.h`. */
 const nsfsMagic = 0x6e736673;
 
@@ -24,7 +26,7 @@ const nsfsMagic = 0x6e736673;
 export async function setUpNetwork(paths: PoolPaths, logger: Logger): Promise<NetworkState> {
   const exists = await isNamespace(paths.namespace);
   const before = await readState(paths);
-  const state = exists && before !== undefined ? before : await newState(before);
+  const state = exists && before !== undefined ? before : await newState(paths, before);
   await writeState(paths, state);
   if (!exists) {
     await writeFile(paths.namespace, '');
@@ -41,9 +43,9 @@ export async function setUpNetwork(paths: PoolPaths, logger: Logger): Promise<Ne
 }
 
 /** Puts rules back that another program flushed or a firewall now needs. */
-export async function assertRules(paths: PoolPaths, { subnets }: NetworkState): Promise<void> {
+export async function assertRules(paths: PoolPaths, state: NetworkState): Promise<void> {
   if ((await readFile(ipForwardPath, 'utf8')).trim() !== '1') await writeFile(ipForwardPath, '1');
-  if (!(await succeeds('nft', ['list', 'table', 'inet', paths.nftTable]))) await runCommand('nft', ['-f', '-'], nftRules(paths, subnets));
+  if (!(await succeeds('nft', ['list', 'table', 'inet', paths.nftTable]))) await runCommand('nft', ['-f', '-'], nftRules(paths, state));
   await passFirewall(paths);
 }
 
@@ -69,12 +71,18 @@ export async function isNamespace(path: string): Promise<boolean> {
   }
 }
 
-async function newState(before: NetworkState | undefined): Promise<NetworkState> {
-  const subnets = chooseSubnets(await networksInUse());
+async function newState(paths: PoolPaths, before: NetworkState | undefined): Promise<NetworkState> {
+  const subnets = chooseSubnets(await networksInUse(), parseInt(paths.id, 16));
   if (subnets === undefined)
     throw new Error('no private network is free for instances: every candidate overlaps with a route of this machine');
   // After a crash or a reboot of half a teardown, the first answer is the true one.
-  return { subnets, ipForward: before?.ipForward ?? (await readFile(ipForwardPath, 'utf8')).trim() };
+  return { subnets, ipForward: before?.ipForward ?? (await forwardingBeforeUs()) };
+}
+
+/** Another pool's engine on this machine may have turned it on; the last of them turns it off. */
+async function forwardingBeforeUs(): Promise<string> {
+  const rules = await runCommand('nft', ['list', 'ruleset']).catch(() => '');
+  return rules.includes(`chain ${wasOffMark}`) ? '0' : (await readFile(ipForwardPath, 'utf8')).trim();
 }
 
 /** Routes of this machine, and the name servers that instances will ask. */
@@ -101,7 +109,8 @@ async function connect(paths: PoolPaths, { hostAddress, poolAddress, linkPrefix 
 }
 
 /** Out with the host's address; in only what was asked for. */
-function nftRules({ nftTable, hostInterface }: PoolPaths, { link }: PoolSubnets): string {
+function nftRules({ nftTable, hostInterface }: PoolPaths, { subnets: { link }, ipForward }: NetworkState): string {
+  const mark = ipForward === '0' ? `chain ${wasOffMark} { }` : '';
   return `table inet ${nftTable} {
   chain forward {
     type filter hook forward priority filter; policy accept;
@@ -112,6 +121,7 @@ function nftRules({ nftTable, hostInterface }: PoolPaths, { link }: PoolSubnets)
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr ${link} oifname != "${hostInterface}" masquerade
   }
+  ${mark}
 }
 `;
 }

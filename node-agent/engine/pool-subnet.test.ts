@@ -26,6 +26,11 @@ describe('chooseSubnets()', () => {
     assert.equal(choose('0.0.0.0/0')?.link, '10.213.0.0/30');
   });
 
+  it('begins where it is told, and comes round', () => {
+    assert.equal(chooseSubnets([], 1)?.link, '10.213.16.0/30');
+    assert.equal(chooseSubnets([], 65)?.link, chooseSubnets([], 0)?.link);
+  });
+
   it('says when nothing is free', () => {
     assert.equal(choose('10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'), undefined);
   });

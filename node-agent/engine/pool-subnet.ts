@@ -45,22 +45,30 @@ function format(address: number): string {
 const candidatePrefix = 20;
 const candidateRanges = ['10.213.0.0/16', '10.214.0.0/16', '172.30.0.0/16', '192.168.208.0/20', '10.77.0.0/16'];
 
-/** The first candidate that overlaps with none of `taken`; undefined when all do. A default route (prefix 0) takes nothing. */
-export function chooseSubnets(taken: readonly Network[]): PoolSubnets | undefined {
+/**
+ * A candidate that overlaps with none of `taken`; undefined when all do. A default route (prefix 0) takes nothing. The search begins at
+ * candidate number `start`: engines that start at once on one machine begin at different ones.
+ */
+export function chooseSubnets(taken: readonly Network[], start = 0): PoolSubnets | undefined {
   const used = taken.filter(({ prefix }) => prefix > 0);
-  for (const text of candidateRanges) {
-    const range = parseNetwork(text);
-    if (range === undefined) continue;
-    for (let base = range.base; base < range.base + 2 ** (32 - range.prefix); base += 2 ** (32 - candidatePrefix)) {
-      if (used.some((network) => overlap(network, { base, prefix: candidatePrefix }))) continue;
-      return {
-        hostAddress: format(base + 1),
-        poolAddress: format(base + 2),
-        linkPrefix: 30,
-        link: `${format(base)}/30`,
-        bridge: `${format(base + 2048 + 1)}/21`,
-      };
-    }
+  const candidates = candidateRanges.flatMap(candidatesIn);
+  for (let index = 0; index < candidates.length; index += 1) {
+    const base = candidates[(index + start) % candidates.length] ?? 0;
+    if (used.some((network) => overlap(network, { base, prefix: candidatePrefix }))) continue;
+    return {
+      hostAddress: format(base + 1),
+      poolAddress: format(base + 2),
+      linkPrefix: 30,
+      link: `${format(base)}/30`,
+      bridge: `${format(base + 2048 + 1)}/21`,
+    };
   }
   return undefined;
+}
+
+function candidatesIn(range: string): number[] {
+  const network = parseNetwork(range);
+  if (network === undefined) return [];
+  const step = 2 ** (32 - candidatePrefix);
+  return Array.from({ length: 2 ** (candidatePrefix - network.prefix) }, (_, index) => network.base + index * step);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { instanceUidLabel, providerLabel } from '../../api/names.ts';
-import { containerName, decide, isRunning, wantedLimits } from './converge.ts';
+import { containerName, decide, isRunning, mostInstances, wantedLimits } from './converge.ts';
 import { SimulatedAgent } from '../../test/support/simulated-agent.ts';
 import type { DesiredInstance } from './world.ts';
 
@@ -229,7 +229,7 @@ describe('converge() under anything that happens', () => {
       await settle(agent);
       assertConverged(agent);
     });
-    await fc.assert(property, { numRuns: 300 });
+    await fc.assert(property, { numRuns: 150 });
   });
 
   it('never touches a container without our labels, and never removes one before the list was read', async () => {
@@ -240,7 +240,7 @@ describe('converge() under anything that happens', () => {
       await settle(agent);
       for (const id of strangers) assert.ok(agent.engine.containers.has(id), 'a stranger is gone');
     });
-    await fc.assert(property, { numRuns: 200 });
+    await fc.assert(property, { numRuns: 100 });
   });
 
   it('does nothing at all when everything is as it should be', async () => {
@@ -403,6 +403,15 @@ describe('decide()', () => {
     agent.desired.get('b')!.deleting = true;
     for (let step = 0; step < 3; step += 1) await agent.step();
     assert.equal(agent.own('a')[0]?.limits.cpuset, '0-3');
+  });
+
+  it('makes no more containers than a provider can hold', async () => {
+    const agent = await running();
+    for (let index = 1; index < mostInstances; index += 1) agent.addStranger({ [instanceUidLabel]: `s${index}` }, `s${index}`);
+    agent.desired.set('b', instance('b'));
+    for (let step = 0; step < 6; step += 1) await agent.step();
+    assert.deepEqual(agent.own('b'), []);
+    assert.match(decide(agent.world(), 'b').waiting?.message ?? '', /256 instances/);
   });
 
   it('does not wait for a clock that was set back', async () => {

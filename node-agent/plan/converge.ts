@@ -17,8 +17,11 @@ import type { Action, Decision, DesiredInstance, JournalEntry, RemovalReason, Wo
 export const stopGraceSeconds = 10;
 /** Label with the hash of what a container cannot change while it lives. */
 export const specHashLabel = 'potluck.dev/spec-hash';
+/** Containers of one provider; its address range, its lists and its passes are made for so many. */
+export const mostInstances = 256;
 /** How soon something is looked at again that another instance or the engine is busy with. */
 const busyRecheckMs = 500;
+const fullRecheckMs = 10_000;
 /** The engine's times and ours come from one clock, but not from the same moment. */
 const clockToleranceMs = 5_000;
 /** The kernel's least quota, 1 ms in 100 ms. */
@@ -144,6 +147,9 @@ function backOff({ world, desired, journal }: Context, action: Action['type'], r
 
 function create(context: Context): Decision {
   const { world, desired, journal } = context;
+  if (world.observed.size >= mostInstances) {
+    return wait(reasons.createFailed, `The provider has ${mostInstances} instances, the most that it can run`, world.nowMs + fullRecheckMs);
+  }
   const blocked = needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
   if (blocked !== undefined) return blocked;
   const image = world.images.get(desired.container.image);

@@ -95,23 +95,31 @@ describe("the pool's own engine", function () {
     assert.deepEqual(await readdir(home).then((names) => names.filter((name) => name === 'engine')), []);
   });
 
-  it('turns forwarding off again where nobody else wanted it', async () => {
+  it('turns forwarding off again where nobody else wanted it, also when two pools share the machine', async () => {
     const bare = await makeHostNamespace();
+    const otherHome = await mkdtemp(join(tmpdir(), 'potluck-home-'));
+    const other = startInNamespace(bare.path, program, [otherHome, join(otherHome, 'pool-engine.log')]);
     try {
       const before = await bare.snapshot(home);
       assert.equal(before['forwarding'], '0\n');
       const engine = open(bare);
       const socketPath = (await engine.ask('start')) as string;
       assert.equal((await bare.snapshot(home))['forwarding'], '1\n');
+      await other.ask('start');
       await importTestImage(socketPath);
       await assertReachesNetwork(socketPath);
       await engine.ask('purge');
+      assert.equal((await bare.snapshot(home))['forwarding'], '1\n', 'the other still needs it');
+      await other.ask('purge');
       assert.deepEqual(await bare.snapshot(home), before);
     } finally {
-      await pool?.ask('purge').catch(() => undefined);
-      await pool?.killHard();
+      for (const each of [pool, other]) {
+        await each?.ask('purge').catch(() => undefined);
+        await each?.killHard();
+      }
       pool = undefined;
       await bare.remove();
+      await rm(otherHome, { recursive: true, force: true });
     }
   });
 
