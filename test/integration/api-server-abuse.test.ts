@@ -120,10 +120,16 @@ describe('the API server, abused,', function () {
     }
   });
 
-  it('does nothing in the name of another', async () => {
-    const { code, json: status } = await send('/api/v1/namespaces', { headers: { 'impersonate-user': 'nobody' } });
+  it('does in the name of another only what the other may, and that for whoever may impersonate', async () => {
+    const headers = { 'impersonate-user': 'nobody' };
+    const { code, json: status } = await send('/api/v1/namespaces', { headers });
     assert.equal(code, 403);
-    assert.match(String(status?.['message']), /users "nobody" is forbidden: User "potluck-admin" cannot impersonate resource "users"/u);
+    assert.match(String(status?.['message']), /User "nobody" cannot list resource "namespaces"/u);
+    const anonymous = await rawRequest(`${api.url}/version`, { ca: api.admin.ca }, { headers });
+    assert.match(
+      String(anonymous.json?.['message']),
+      /users "nobody" is forbidden: User "system:anonymous" cannot impersonate resource "users"/u,
+    );
   });
 
   it('refuses bodies that are bombs, quickly', async () => {
