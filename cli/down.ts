@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { purgePoolEngine, stopPoolEngine } from '../node-agent/engine/pool-engine.ts';
+import { stopInstances } from '../node-agent/stop-instances.ts';
 import { UserError } from '../api/errors.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { killQuietly } from '../runtime/survivor.ts';
@@ -7,7 +8,7 @@ import { defineCommand } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { parseEngine } from './engine-flag.ts';
 import { TooLateError, untilTrue } from './until-true.ts';
-import { removeContainers, stopContainers } from './up/engine-containers.ts';
+import { removeContainers } from './up/engine-containers.ts';
 import { readEnrolment } from './up/enrolment.ts';
 import { findRunningUp, lockPool } from './up/lock.ts';
 import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
@@ -62,20 +63,25 @@ async function takeDown(paths: PoolPaths, purge: boolean, progress: Progress): P
   const { signal } = new AbortController();
   const ended = await endSurvivors(paths, logger, signal);
   if (ended.length > 0) progress.note(`✓ ended what an earlier potluck up left running: ${ended.join(', ')}`);
-  const containers = await endContainers(paths, purge, progress);
+  const containers = await endContainers(paths, purge, progress, logger);
   await endEngine(paths, purge, logger);
   if (!purge) return [];
   return [...containers, ...(await removeHome(paths))];
 }
 
-async function endContainers(paths: PoolPaths, purge: boolean, progress: Progress): Promise<string[]> {
+async function endContainers(paths: PoolPaths, purge: boolean, progress: Progress, logger: Logger): Promise<string[]> {
   const enrolment = await readEnrolment(paths);
   if (enrolment === undefined) return [];
   const engine = parseEngine(enrolment.engine);
   const socketPath = engine === 'pool' ? paths.engineSocket : engine.socketPath;
-  const count = await (purge ? removeContainers : stopContainers)(socketPath, enrolment.providerUid);
-  if (count > 0 && !purge) progress.note(`✓ ${count} instances stopped`);
-  return count > 0 ? [`${count} containers`] : [];
+  const { providerUid } = enrolment;
+  if (purge) {
+    const removed = await removeContainers(socketPath, providerUid);
+    return removed > 0 ? [`${removed} containers`] : [];
+  }
+  const stopped = await stopInstances({ home: paths.home, socketPath, providerUid, logger });
+  if (stopped > 0) progress.note(`✓ ${stopped} instances stopped`);
+  return [];
 }
 
 async function endEngine(paths: PoolPaths, purge: boolean, logger: Logger): Promise<void> {

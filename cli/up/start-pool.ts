@@ -4,13 +4,13 @@ import { providers } from '../../api/resource-type.ts';
 import { createClient, type KubeClient } from '../../client/kube-client.ts';
 import { createDockerEngine } from '../../node-agent/engine/docker-engine.ts';
 import { stopPoolEngine } from '../../node-agent/engine/pool-engine.ts';
+import { stopInstances } from '../../node-agent/stop-instances.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { HostPort } from '../command-line/host-port.ts';
 import { parseEngine } from '../engine-flag.ts';
 import { enroll } from '../enroll.ts';
 import { seedImages } from '../images/seed-images.ts';
 import { untilTrue } from '../until-true.ts';
-import { stopContainers } from './engine-containers.ts';
 import { readEnrolment, writeEnrolment } from './enrolment.ts';
 import { explainFailure } from './failure.ts';
 import { superviseAgent, superviseServer } from './own-processes.ts';
@@ -121,7 +121,7 @@ async function startAgent(options: PoolOptions, provider: Provider, context: Sta
   const child = superviseAgent({ paths, provider: provider.metadata.name ?? '', engine, readiness, logger });
   if (parsed === 'pool') undo.add('container engine', () => stopPoolEngine(paths.home, logger));
   undo.add('instances', async () => {
-    await stopContainers(socketPath, provider.metadata.uid ?? '');
+    await stopInstances({ home: paths.home, socketPath, providerUid: provider.metadata.uid ?? '', logger });
   });
   undo.add('agent', () => child.stop());
   await progress.step('agent and container engine', () => abortable(child.start(), signal));

@@ -170,8 +170,9 @@ async function settle(agent: SimulatedAgent): Promise<void> {
   agent.isSynced = true;
   for (let round = 0; round < 60; round += 1) {
     const taken = await agent.step();
-    const isWaiting = [...agent.decisions().values()].some(({ recheckAtMs }) => recheckAtMs !== undefined);
-    if (taken === 0 && !isWaiting) return;
+    // A status that was written in this round may have changed what the next one decides.
+    const next = [...agent.decisions().values()];
+    if (taken === 0 && next.every(({ action, recheckAtMs }) => action === undefined && recheckAtMs === undefined)) return;
     if (taken === 0) agent.engine.nowMs += 60_000;
   }
   assert.fail(`no rest: ${JSON.stringify([...agent.decisions()])} with ${JSON.stringify([...agent.engine.containers.values()])}`);

@@ -3,6 +3,7 @@ import type { Instance } from '../../api/generated/instance.ts';
 import { testImage } from './image.ts';
 
 export interface InstanceOptions {
+  image?: string;
   namespace?: string;
   command?: string[];
   requests?: Record<string, string>;
@@ -19,7 +20,7 @@ export function instanceManifest(name: string, options: InstanceOptions = {}): I
     kind: 'Instance',
     metadata: { name, namespace: options.namespace ?? 'default' },
     spec: {
-      image: testImage,
+      image: options.image ?? testImage,
       command: options.command ?? ['sleep', '1000000'],
       resources: {
         requests: { cpu: '100m', memory: '32Mi', disk: '64Mi', ...options.requests },

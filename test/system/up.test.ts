@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Instance } from '../../api/generated/instance.ts';
 import { debianRootfs } from '../support/debian-rootfs.ts';
 import { eventually } from '../support/eventually.ts';
+import { instanceManifest } from '../support/manifests.ts';
 import { runKubectl } from '../support/kubectl.ts';
 import { Up, runPotluck } from '../support/up.ts';
 
@@ -110,6 +111,10 @@ describe('potluck up', function () {
 
   it('stops in order on SIGTERM, leaves nothing running, and goes on within ten seconds', async () => {
     const before = await instance('hello');
+    const once = instanceManifest('once', { image: 'debian:12', restartPolicy: 'Never' });
+    const applied = await runKubectl(join(home, 'kubeconfig'), ['apply', '-f', '-'], { input: JSON.stringify(once) });
+    assert.equal(applied.code, 0, applied.stderr);
+    await untilPhase('once', 'Running');
     assert.equal(await up.end('SIGTERM'), 0, up.output);
     assert.match(up.output, /agent stopped[^]*instances stopped[^]*container engine stopped[^]*controller stopped[^]*etcd stopped/);
     assert.deepEqual(await traces(), []);
@@ -121,6 +126,9 @@ describe('potluck up', function () {
     const after = await untilPhase('hello', 'Running');
     assert.equal(after.metadata.uid, before.metadata.uid);
     assert.equal(after.status?.containerID, before.status?.containerID, 'its disk was not kept');
+    assert.equal(after.status?.restartCount, before.status?.restartCount, 'being stopped with the pool is no crash');
+    // Not even for an instance that is never restarted.
+    await untilPhase('once', 'Running');
   });
 
   it('is cleaned up after by potluck down --purge, also when it was killed', async () => {
