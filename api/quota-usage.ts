@@ -1,6 +1,6 @@
 /**
  * What one object takes of its namespace's quotas. Every object counts as one of its resource; beyond that, a CustomResourceDefinition may
- * say by an annotation which amounts of its objects are summed. See docs/decisions/0011-quotas-of-custom-resources.md.
+ * say by an annotation which amounts of its objects are summed. See docs/decisions/0005-quotas-of-custom-resources.md.
  */
 import { parseQuantity, quantityFromUnits, type Quantity } from './quantity.ts';
 import { sumAmounts, type ParsedAmounts, type ResourceAmounts } from './resource-amounts.ts';

@@ -33,7 +33,7 @@ export interface ResourceQuotaOptions {
 export const quotaNamespaceIndex = 'namespace';
 export const namespaceOfQuota = ({ metadata }: ResourceQuota): readonly string[] => [metadata.namespace ?? ''];
 
-/** Longer than the API server's request to its store may take, from setting an amount aside to the object's write. See decision 0011. */
+/** Longer than the API server's request to its store may take, from setting an amount aside to the object's write. See decision 0005. */
 const settleMs = 6_000;
 /** Deletions come in crowds. */
 const soonMs = 200;
