@@ -50,10 +50,19 @@ export async function runFirstInstance(options: FirstInstanceOptions): Promise<s
   }
 }
 
-/** As `kubectl apply` creates it, so that the user's own `kubectl apply` of the file finds what it applied before. */
+/** As `kubectl apply` creates it, to the letter, so that the user's own `kubectl apply` of the file finds nothing to change. */
 function asApplied(manifest: Instance): Instance {
-  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': `${JSON.stringify(manifest)}\n` };
-  return { ...manifest, metadata: { ...manifest.metadata, annotations } };
+  const { metadata } = manifest;
+  const applied = sortKeys({ ...manifest, metadata: { ...metadata, annotations: {} } });
+  const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': `${JSON.stringify(applied)}\n` };
+  return { ...manifest, metadata: { ...metadata, annotations } };
+}
+
+function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, each]) => [key, sortKeys(each)]));
 }
 
 /** Right after a start, the API still has what was so before the last stop; for this machine the engine knows better. */

@@ -68,6 +68,7 @@ describe('potluck up', function () {
     assert.match(up.output, /export KUBECONFIG=.*\/kubeconfig/);
     assert.match(up.output, /default +hello +Running +this-machine +default-this-machine-0/);
     assert.equal((await instance('hello')).status?.phase, 'Running');
+    assert.equal(await kubectl('apply', '-f', join(root, 'examples/hello.yaml')), 'instance.potluck.dev/hello unchanged\n');
   });
 
   it('shows providers and instances by potluck status', async () => {

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { BootstrapError } from './errors.mjs';
@@ -35,6 +35,19 @@ export function findNode(root) {
  */
 export function nodeEnvironment(root) {
   return { ...process.env, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(root, 'node_modules', '.cache', 'potluck') };
+}
+
+/**
+ * Fills the compile cache before the first start, so that it is not the one that pays: showing the help reads every program. A failure
+ * costs nothing but that.
+ *
+ * @param {string} node
+ * @param {string} root
+ */
+export function fillCompileCache(node, root) {
+  const env = nodeEnvironment(root);
+  if (existsSync(env.NODE_COMPILE_CACHE ?? '')) return;
+  spawnSync(node, [join(root, 'cli/main.ts'), '--help'], { env, stdio: 'ignore', timeout: 30_000 });
 }
 
 /** @param {string} version */
