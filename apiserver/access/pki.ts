@@ -1,13 +1,13 @@
 /** The pool's own certificate authority and the API server's certificate, kept as PEM files in one directory. */
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { link, mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { UserError } from '../../api/errors.ts';
 import type { ClientSubject, KeyAndCertificate } from './certificates.ts';
 import { createAuthority, newPrivateKey, signClientCertificate, signServerCertificate } from './certificates.ts';
-import { writeFileAtomically } from './write-file.ts';
+import { readIfThere, writeFileAtomically, writeSecretOnce } from './write-file.ts';
 
 const dayMs = 86_400_000;
 const authorityLifetimeMs = 3650 * dayMs;
@@ -59,7 +59,7 @@ async function openAuthority({ directory, now }: PkiOptions): Promise<KeyAndCert
     throw damaged(keyPath, 'is missing although ca.crt is there');
   }
   // The key is written first: a crash before the certificate leaves a key that the next start uses.
-  const keyPem = kept.keyPem ?? (await writeKeyOnce(keyPath));
+  const keyPem = kept.keyPem ?? (await writeSecretOnce(keyPath, await newPrivateKey()));
   const certPem =
     kept.certPem ??
     (await readIfThere(certPath)) ??
@@ -67,20 +67,6 @@ async function openAuthority({ directory, now }: PkiOptions): Promise<KeyAndCert
   if (!belongTogether({ keyPem, certPem })) throw damaged(certPath, 'is not the certificate of ca.key');
   if (kept.certPem === undefined) await writeFileAtomically(certPath, certPem, 0o644);
   return { keyPem, certPem };
-}
-
-/** Of servers that start at the same moment, all use the key of the first. */
-async function writeKeyOnce(path: string): Promise<string> {
-  const temporary = `${path}.${process.pid}.new`;
-  await writeFileAtomically(temporary, await newPrivateKey(), 0o600);
-  try {
-    await link(temporary, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    await rm(temporary, { force: true });
-  }
-  return readFile(path, 'utf8');
 }
 
 async function openServerCertificate(authority: KeyAndCertificate, options: PkiOptions): Promise<KeyAndCertificate> {
@@ -122,15 +108,6 @@ function belongTogether({ keyPem, certPem }: KeyAndCertificate): boolean {
     return new X509Certificate(certPem).checkPrivateKey(createPrivateKey(keyPem));
   } catch {
     return false;
-  }
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
   }
 }
 

@@ -2,14 +2,14 @@
  * Tokens of ServiceAccounts: signed statements that live as long as they say and as the objects that they name. The signing key lies beside the
  * pool's authority.
  */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
-import { link, readFile, rm } from 'node:fs/promises';
+import { createHash, createPrivateKey, createPublicKey, randomUUID, type KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { jwtVerify, SignJWT, type JWTPayload } from 'jose';
 import { UserError } from '../../api/errors.ts';
 import type { UserInfo } from '../registry/resource.ts';
+import { newPrivateKey } from './certificates.ts';
 import { serviceAccountGroups, serviceAccountUser } from './service-account-names.ts';
-import { writeFileAtomically } from './write-file.ts';
+import { readIfThere, writeSecretOnce } from './write-file.ts';
 
 /** Who signs, as `iss` has it, and the audience of tokens that are for the API itself. The name that Kubernetes' clients expect. */
 export const tokenIssuer = 'https://kubernetes.default.svc';
@@ -40,7 +40,7 @@ export interface TokenKey {
 /** Reads the key, or makes it when there is none; readable by its owner only. Throws `STATE_DAMAGED`. */
 export async function openTokenKey(directory: string): Promise<TokenKey> {
   const path = join(directory, 'service-account.key');
-  const pem = (await readIfThere(path)) ?? (await writeKeyOnce(path));
+  const pem = (await readIfThere(path)) ?? (await writeSecretOnce(path, await newPrivateKey()));
   try {
     const privateKey = createPrivateKey(pem);
     if (privateKey.asymmetricKeyDetails?.namedCurve !== 'prime256v1') throw new TypeError('it is no P-256 key');
@@ -55,30 +55,6 @@ export async function openTokenKey(directory: string): Promise<TokenKey> {
       cause: error,
     });
   }
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-/** Of servers that start at the same moment, all use the key of the first. */
-async function writeKeyOnce(path: string): Promise<string> {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const temporary = `${path}.${process.pid}.new`;
-  await writeFileAtomically(temporary, privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), 0o600);
-  try {
-    await link(temporary, path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  } finally {
-    await rm(temporary, { force: true });
-  }
-  return readFile(path, 'utf8');
 }
 
 export interface TokenTerms {
