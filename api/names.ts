@@ -27,3 +27,24 @@ export const providersGroup = 'system:providers';
 export function providerUser(providerUid: string): string {
   return `system:provider:${providerUid}`;
 }
+/** Who shows a certificate that ran out and the identity key that it was for. */
+export const providerRecoveryGroup = 'system:provider-recovery';
+/** Followed by the id of a join token. */
+export const bootstrapUserPrefix = 'system:bootstrap:';
+export const bootstrappersGroup = 'system:bootstrappers';
+/** Where members' ServiceAccounts are, and the Secrets that their tokens are bound to. */
+export const memberNamespace = 'potluck-members';
+
+/** Signs certificates of providers; docs/identity.md says what of a request counts. */
+export const providerSigner = 'potluck.dev/provider';
+/** Annotations of a signing request by which a machine joins. */
+export const identityKeyAnnotation = 'potluck.dev/identity-key';
+export const identitySignatureAnnotation = 'potluck.dev/identity-signature';
+export const providerNameAnnotation = 'potluck.dev/provider-name';
+export const offerAnnotation = 'potluck.dev/offer';
+export const locationAnnotation = 'potluck.dev/location';
+/** First line of what the identity key signs in a request to join, and in an answer to a challenge. */
+export const joinSignatureContext = 'potluck-join-v1';
+export const challengeSignatureContext = 'potluck-identity-v1';
+/** HTTP authentication scheme by which a machine shows its identity key. */
+export const identityScheme = 'Potluck-Identity';

@@ -1,4 +1,6 @@
 import type { Instance } from './generated/instance.ts';
+import type { JoinToken } from './generated/join-token.ts';
+import type { Member } from './generated/member.ts';
 import type { ProviderInventory } from './generated/provider-inventory.ts';
 import type { ProviderReservation } from './generated/provider-reservation.ts';
 import type { Provider } from './generated/provider.ts';
@@ -38,6 +40,35 @@ export interface ResourceQuota extends KubernetesObject {
   status?: { hard?: Readonly<Record<string, string>> | null; used?: Readonly<Record<string, string>> | null };
 }
 
+/** `certificates.k8s.io/v1`. */
+export interface CertificateSigningRequest extends KubernetesObject {
+  spec: {
+    /** Base64 of a PEM PKCS#10 request. */
+    request: string;
+    signerName: string;
+    usages?: string[];
+    expirationSeconds?: number;
+    /** Who created it; written by the server. */
+    username?: string;
+    uid?: string;
+    groups?: string[];
+    extra?: Record<string, string[]>;
+  };
+  status?: {
+    /** Of type Approved, Denied or Failed; what holds does not change again. */
+    conditions?: {
+      type: string;
+      status: 'True' | 'False' | 'Unknown';
+      reason?: string;
+      message?: string;
+      lastUpdateTime?: string | null;
+      lastTransitionTime?: string | null;
+    }[];
+    /** Base64 of a PEM chain. */
+    certificate?: string;
+  };
+}
+
 /** `v1` Event. */
 export interface Event extends KubernetesObject {
   involvedObject: { apiVersion?: string; kind?: string; name?: string; namespace?: string; uid?: string; resourceVersion?: string };
@@ -68,6 +99,8 @@ export const providerReservations: ResourceType<ProviderReservation> = {
   kind: 'ProviderReservation',
   namespaced: false,
 };
+export const joinTokens: ResourceType<JoinToken> = { ...potluck, plural: 'jointokens', kind: 'JoinToken', namespaced: false };
+export const members: ResourceType<Member> = { ...potluck, plural: 'members', kind: 'Member', namespaced: false };
 export const namespaces: ResourceType<Namespace> = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false };
 export const events: ResourceType<Event> = { group: '', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
 export const leases: ResourceType<Lease> = {
@@ -76,6 +109,14 @@ export const leases: ResourceType<Lease> = {
   plural: 'leases',
   kind: 'Lease',
   namespaced: true,
+};
+
+export const certificateSigningRequests: ResourceType<CertificateSigningRequest> = {
+  group: 'certificates.k8s.io',
+  version: 'v1',
+  plural: 'certificatesigningrequests',
+  kind: 'CertificateSigningRequest',
+  namespaced: false,
 };
 
 export const resourceQuotas: ResourceType<ResourceQuota> = {

@@ -62,6 +62,14 @@ export interface Provider {
      */
     available?: boolean;
     /**
+     * The machine's permanent identity: its public Ed25519 key, 32 bytes in base64url. Written when the machine joins; it stays as long as the object. A machine whose key is lost joins anew.
+     */
+    identityKey?: string;
+    /**
+     * The machine is no longer believed, and what connects it is cut. This cannot be taken back; delete the Provider, and let it join anew.
+     */
+    revoked?: boolean;
+    /**
      * How long running instances may stay after available became false.
      */
     withdrawalGraceSeconds?: number;
@@ -115,6 +123,10 @@ export interface Provider {
        */
       [k: string]: number | string;
     };
+    /**
+     * When the machine said that it leaves the pool (`potluck leave`). It counts as withdrawn from then on. Written by its agent.
+     */
+    leavingAt?: string;
     /**
      * When provider-lifecycle saw that the owner withdrew the machine; the grace period counts from here.
      */
