@@ -1,0 +1,14 @@
+/** A PKCS#10 request as openssl makes it. */
+import { execFileSync } from 'node:child_process';
+
+let request: string | undefined;
+
+/** Base64 of the PEM, as `spec.request` has it; the same one for the whole run. */
+export function newSigningRequest(): string {
+  request ??= execFileSync('openssl', [
+    'req',
+    ...['-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'],
+    ...['-nodes', '-keyout', '/dev/null', '-subj', '/CN=anything'],
+  ]).toString('base64');
+  return request;
+}
