@@ -21,6 +21,7 @@ import { namespaceStrategy } from './namespace-strategy.ts';
 import { rbacTypes } from './rbac-types.ts';
 import type { PrinterColumn } from './resource.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
+import { signingRequestsType } from './signing-request-type.ts';
 import { registryRoot } from './storage-keys.ts';
 import { finalizeSubresource, statusSubresource, tokenSubresource, type SubresourceDefinition } from './subresources.ts';
 import type { VersionConversion } from './version-view.ts';
@@ -166,6 +167,7 @@ export const builtinTypes: readonly BuiltinType[] = [
   admissionPoliciesType,
   admissionPolicyBindingsType,
   definitionsType,
+  signingRequestsType,
   {
     group: 'coordination.k8s.io',
     version: 'v1',
