@@ -1,4 +1,4 @@
-/** What a command is: its flags as data, so that `--help` and the parser say the same, and a function that runs it. */
+/** What a command is: its flags and arguments as data, so that `--help` and the parser say the same, and a function that runs it. */
 
 interface FlagBase {
   /** One line for `--help`, without a full stop. */
@@ -30,15 +30,44 @@ export type FlagValues<F extends Flags> = {
   readonly [Name in keyof F]: F[Name] extends BooleanFlag ? boolean : F[Name] extends { default: string } ? string : string | undefined;
 };
 
+/** A word without a dash, read by its place. */
+export interface Argument {
+  /** As `--help` shows it: `URL`. */
+  name: string;
+  /** One line for `--help`, without a full stop. */
+  description: string;
+  /** May be left out; only arguments that may be left out too come after it. */
+  optional?: true;
+  /** The last one may take every word that is left; without `optional`, at least one. */
+  repeats?: true;
+}
+
 export interface Command<F extends Flags = Flags> {
+  /** With the name of its group before it: `token create`. */
   name: string;
   /** One line, without a full stop. */
   summary: string;
   /** More, as paragraphs. */
   details?: string;
   flags: F;
-  /** Answers the exit code, or undefined when something that runs on will end the process. */
-  run(values: FlagValues<F>): Promise<number | undefined>;
+  /** None when absent. */
+  arguments?: readonly Argument[];
+  /**
+   * Answers the exit code, or undefined when something that runs on will end the process. `words` has the arguments in their order, as many
+   * as were given and never more than are declared.
+   */
+  run(values: FlagValues<F>, words: readonly string[]): Promise<number | undefined>;
+}
+
+/** Loaded only when asked for: `potluck status` need not read the API server. */
+export type CommandLoader = () => Promise<Command>;
+
+/** Commands with a first word in common: `potluck token create`, `potluck token list`. */
+export interface CommandGroup {
+  /** One line, without a full stop. */
+  summary: string;
+  /** By their second word. */
+  commands: Readonly<Record<string, CommandLoader>>;
 }
 
 /** Ties the type of the values to the flags. */
