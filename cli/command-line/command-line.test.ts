@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { UserError } from '../../api/errors.ts';
-import { defineCommand } from './command.ts';
-import { findCommand, type CommandTree } from './find-command.ts';
+import { defineCommand, type CommandTree } from './command.ts';
+import { findCommand } from './find-command.ts';
 import { formatCommandHelp, formatGroupHelp, formatOverview } from './format-help.ts';
 import { formatTable } from './format-table.ts';
 import { nearestName } from './nearest-name.ts';
