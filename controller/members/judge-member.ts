@@ -82,9 +82,7 @@ function settle<T extends KubernetesObject>(
   found: T | undefined,
   isSame: (wanted: T, found: T) => boolean,
 ): MemberChange[] {
-  const change = (kind: MemberChange['kind'], object: T): MemberChange[] => [
-    { kind, type: type, object },
-  ];
+  const change = (kind: MemberChange['kind'], object: T): MemberChange[] => [{ kind, type: type, object }];
   if (found === undefined) return wanted === undefined ? [] : change('create', wanted);
   if (isLeaving(found)) return [];
   if (wanted === undefined || hasOtherRole(wanted, found)) return change('delete', found);
