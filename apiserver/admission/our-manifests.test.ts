@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { parse } from 'yaml';
+import { curvePoint, rsaExponent, rsaModulus, sshLine, sshLines } from '../../api/ssh-key-fixtures.ts';
+import { parseSshPublicKey, sshKeyTypes } from '../../api/ssh-public-key.ts';
 import { compileSchema } from './compile-schema.ts';
 import type { JsonObject } from './json-value.ts';
 import type { JsonSchema, StructuralSchema } from './structural-schema.ts';
@@ -173,9 +176,63 @@ const wrongProviders: Wrong[] = [
   ['a grace beyond a day', { 'spec.withdrawalGraceSeconds': 86_401 }, 'spec.withdrawalGraceSeconds', /less than or equal to 86400$/],
 ];
 
+const member: JsonObject = {
+  apiVersion: 'potluck.dev/v1alpha1',
+  kind: 'Member',
+  metadata: { name: 'toto' },
+  spec: {
+    displayName: 'Toto Ö.',
+    email: 'toto@example.org',
+    sshKeys: Object.values(sshLines),
+    permissions: ['Use'],
+    quota: { 'requests.cpu': 2 },
+  },
+};
+
+const ed25519 = sshLines['ssh-ed25519'];
+const sshKey = 'spec.sshKeys[0]';
+const isNoWholeKey = /the base64 part must be a whole public key of the type that stands before it$/;
+
+const wrongMembers: Wrong[] = [
+  ['no spec', { spec: undefined }, 'spec', /^Required value$/],
+  ['a member called default', { 'metadata.name': 'default' }, 'metadata.name', /cannot be called default, kube-… or potluck-…/],
+  ['a member called kube-system', { 'metadata.name': 'kube-system' }, 'metadata.name', /cannot be called default/],
+  ['a member called potluck-members', { 'metadata.name': 'potluck-members' }, 'metadata.name', /cannot be called default/],
+  ['a name that is no label', { 'metadata.name': 'to.to' }, 'metadata.name', /should match/],
+  ['a name of 41 characters', { 'metadata.name': 'a'.repeat(41) }, 'metadata.name', /^Too long: may not be more than 40 bytes$/],
+  ['a display name of two lines', { 'spec.displayName': 'To\nto' }, 'spec.displayName', /should match/],
+  ['an address without @', { 'spec.email': 'toto' }, 'spec.email', /should match/],
+  ['an unknown permission', { 'spec.permissions': ['Rule'] }, 'spec.permissions[0]', /^Unsupported value: "Rule"/],
+  ['a permission twice', { 'spec.permissions': ['Use', 'Use'] }, 'spec.permissions[1]', /^Duplicate value/],
+  ['a bound that is no quantity', { 'spec.quota': { cpu: 'much' } }, 'spec.quota.cpu', /should match/],
+  ['a negative bound', { 'spec.quota': { cpu: -1 } }, 'spec.quota', /none may be negative$/],
+  ['half a secret', { 'spec.quota': { 'count/secrets': '500m' } }, 'spec.quota', /must be a whole number$/],
+  ['a status that users do not write', { 'spec.namespace': 'x' }, 'spec.namespace', /^unknown field$/],
+  ['the same SSH key twice', { 'spec.sshKeys': [ed25519, ed25519] }, 'spec.sshKeys[1]', /^Duplicate value/],
+  ['an SSH key that is not there', { 'spec.sshKeys': [''] }, sshKey, /at least 1 chars long/],
+  ['a private SSH key', { 'spec.sshKeys': ['-----BEGIN OPENSSH PRIVATE KEY-----'] }, sshKey, /this is a private key; give the public one/],
+  ['options before an SSH key', { 'spec.sshKeys': [`no-pty ${ed25519}`] }, sshKey, /without options before it$/],
+  ['a DSA key', { 'spec.sshKeys': [sshLine('ssh-dss', 'x')] }, sshKey, /must begin with one of ssh-ed25519, ssh-rsa/],
+  ['two SSH keys in one line', { 'spec.sshKeys': [`${ed25519}\n${ed25519}`] }, sshKey, /must be one line/],
+  ['a line feed after an SSH key', { 'spec.sshKeys': [`${ed25519}\n`] }, sshKey, /must be one line/],
+  ['two spaces in an SSH key', { 'spec.sshKeys': [ed25519.replace(' ', '  ')] }, sshKey, /with one space between$/],
+  ['an SSH key of another type', { 'spec.sshKeys': [ed25519.replace('ssh-ed25519', 'ssh-rsa')] }, sshKey, isNoWholeKey],
+  ['an SSH key that is cut', { 'spec.sshKeys': [ed25519.slice(0, -4)] }, sshKey, isNoWholeKey],
+  ['an SSH key that is too long', { 'spec.sshKeys': [sshLine('ssh-ed25519', new Uint8Array(32), 'x')] }, sshKey, isNoWholeKey],
+  ['an SSH key on another curve', { 'spec.sshKeys': [sshLine('ecdsa-sha2-nistp256', 'nistp384', curvePoint(48))] }, sshKey, isNoWholeKey],
+  ['an RSA key of 2040 bits', { 'spec.sshKeys': [sshLine('ssh-rsa', rsaExponent, rsaModulus(2040))] }, sshKey, /at least 2048 bits$/],
+  [
+    'a line of 2049 characters',
+    { 'spec.sshKeys': [`${ed25519} ${'x'.repeat(1968)}`] },
+    sshKey,
+    /^Too long: may not be more than 2048 bytes$/,
+  ],
+];
+
 describe('the schemas of crds/', () => {
   const instances = schemaOf('instance.yaml');
   const providers = schemaOf('provider.yaml');
+  const members = schemaOf('member.yaml');
 
   function checkWrong(schema: StructuralSchema, right: JsonObject, wrong: Wrong[]): void {
     for (const [what, changes, field, message] of wrong) {
@@ -213,6 +270,33 @@ describe('the schemas of crds/', () => {
 
   checkWrong(instances, instance, wrongInstances);
   checkWrong(providers, provider, wrongProviders);
+  checkWrong(members, member, wrongMembers);
+
+  it('take SSH keys of every type, at most as many and as long as may be, within the cost of rules', () => {
+    assert.deepEqual(judge(members, changed(member, {})), []);
+    for (const exponent of [[3], [1, 1], [1, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0, 1]]) {
+      const line = (bits: number): string => sshLine('ssh-rsa', Uint8Array.from(exponent), rsaModulus(bits));
+      assert.deepEqual(judge(members, changed(member, { 'spec.sshKeys': [line(2048), line(8192)] })), []);
+      assert.equal(judge(members, changed(member, { 'spec.sshKeys': [line(2040)] })).length, 1);
+    }
+    const lines = Array.from({ length: 32 }, (_, index) => {
+      const line = `${sshLines[sshKeyTypes[index % sshKeyTypes.length]!]} ${index} `;
+      return line + 'x'.repeat(2048 - line.length);
+    });
+    assert.deepEqual(judge(members, changed(member, { 'spec.sshKeys': lines })), []);
+  });
+
+  it('take no SSH key whose first bytes are not those of its type', () => {
+    const type = fc.constantFrom(...sshKeyTypes);
+    fc.assert(
+      fc.property(type, fc.nat(), fc.integer({ min: 1, max: 255 }), (one, at, flip) => {
+        const blob = parseSshPublicKey(sshLines[one]).key?.blob ?? new Uint8Array();
+        blob[at % (one.length + 4)]! ^= flip;
+        const line = `${one} ${Buffer.from(blob).toString('base64')}`;
+        assert.notDeepEqual(judge(members, changed(member, { 'spec.sshKeys': [line] })), []);
+      }),
+    );
+  });
 
   const immutable: [string, StructuralSchema, JsonObject, Record<string, unknown>, string][] = [
     [
