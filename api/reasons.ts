@@ -36,6 +36,8 @@ export const reasons = {
   oomKilled: 'OOMKilled',
   crashLoopBackOff: 'CrashLoopBackOff',
   createFailed: 'CreateFailed',
+  /** Kubernetes' own: a secret or a config map that the container needs is missing. */
+  createContainerConfigError: 'CreateContainerConfigError',
   engineUnavailable: 'EngineUnavailable',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',

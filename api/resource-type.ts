@@ -49,6 +49,11 @@ export interface Secret extends KubernetesObject {
   data?: Readonly<Record<string, string>> | null;
 }
 
+/** `v1` ConfigMap, as far as it is text. */
+export interface ConfigMap extends KubernetesObject {
+  data?: Readonly<Record<string, string>> | null;
+}
+
 /** `rbac.authorization.k8s.io/v1` RoleBinding and ClusterRoleBinding. */
 export interface RoleBinding extends KubernetesObject {
   roleRef: { apiGroup: string; kind: string; name: string };
@@ -151,6 +156,8 @@ export const serviceAccounts: ResourceType<ServiceAccount> = {
 };
 
 export const secrets: ResourceType<Secret> = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true };
+
+export const configMaps: ResourceType<ConfigMap> = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true };
 
 const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1' } as const;
 export const roleBindings: ResourceType<RoleBinding> = { ...rbac, plural: 'rolebindings', kind: 'RoleBinding', namespaced: true };

@@ -56,7 +56,7 @@ export function sshFingerprint(sha256Base64: string): string {
 function parseLine(line: string): SshPublicKey {
   if (line.includes('PRIVATE KEY'))
     throw new KeyError('it is a private key; give the public one, and make a new pair, since this one was sent');
-   
+
   if (/[\x00-\x1f\x7f]/.test(line)) throw new KeyError('it must be one line without control characters');
   const [word = '', base64 = ''] = line.split(' ', 2);
   const type = sshKeyTypes.find((known) => known === word);
