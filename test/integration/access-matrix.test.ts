@@ -36,9 +36,8 @@ const machineMay: readonly Row[] = [
   ['configmaps', ['own'], ['get']],
   ['events', ['own'], ['create', 'patch']],
   ['events.k8s.io/events', ['own'], ['create', 'patch']],
-  // A request for a certificate is nobody's until it is made.
-  ['certificates.k8s.io/certificatesigningrequests', anyOwner, ['create']],
-  ['certificates.k8s.io/certificatesigningrequests', ['own'], ['get']],
+  // Under a name with its own uid.
+  ['certificates.k8s.io/certificatesigningrequests', ['own'], ['create', 'get']],
 ];
 
 const memberMay: readonly Row[] = [

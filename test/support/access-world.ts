@@ -17,7 +17,7 @@ import { discoverResources, owners, resourceName } from './access-matrix.ts';
 import { startTestApiServer } from './api-server.ts';
 import type { TestApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
-import { readCredentials } from './https-request.ts';
+import { rawRequest, readCredentials } from './https-request.ts';
 import { instanceManifest } from './manifests.ts';
 
 export const memberOf: Record<Owner, string> = { own: 'toto', other: 'mona', free: 'commons' };
@@ -95,13 +95,14 @@ export class AccessWorld {
 
   /** Where an owner's object is; for machines and for people it can lie in different places. */
   target(resource: DiscoveredResource, owner: Owner, by: 'machine' | 'member'): MatrixTarget {
-    const name = nameOf(resource, owner);
+    const name = nameOf(resource, owner, this.uids[owner]);
     const namespace = namespaceOf(resource, owner, by);
     const make = manifests[manifestKey(resource)];
     if (make === undefined)
       throw new TypeError(`no manifest for ${resourceName(resource)}: write one, and say in the tables who may do what`);
     const fieldSelector = this.#selector(resource, owner, by);
-    const apiVersion = resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+    const own = resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+    const apiVersion = resource.kind === 'TokenRequest' ? 'authentication.k8s.io/v1' : own;
     const isNamed = ['leases', 'providerinventories', 'providerreservations'].includes(resource.resource) && by === 'machine';
     const metadata = { name: isNamed ? name : newNameOf(resource, name), ...(resource.namespaced ? { namespace } : {}) };
     return {
@@ -148,7 +149,6 @@ export class AccessWorld {
 
   async #postAsMachine(owner: Owner, object: object): Promise<void> {
     const { url, credentials } = await this.machine(owner);
-    const { rawRequest } = await import('./https-request.ts');
     const path = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
     const headers = { 'content-type': 'application/json' };
     const answer = await rawRequest(`${url}${path}`, credentials, { method: 'POST', headers, body: JSON.stringify(object) });
@@ -200,12 +200,13 @@ async function makeMachine(client: KubeClient, owner: Owner): Promise<string> {
   return provider.metadata.uid ?? '';
 }
 
-function nameOf({ group, resource }: DiscoveredResource, owner: Owner): string {
+function nameOf({ group, resource }: DiscoveredResource, owner: Owner, uid: string): string {
   if (group === 'potluck.dev') {
     if (resource === 'members') return memberOf[owner];
     if (resource === 'jointokens') return owner.padEnd(8, '0');
     return resource === 'instances' ? owner : machineOf(owner);
   }
+  if (resource === 'certificatesigningrequests') return `provider-${uid}-${owner}`;
   if (resource === 'leases') return machineOf(owner);
   if (resource === 'namespaces') return memberOf[owner];
   return resource === 'customresourcedefinitions' ? `${owner}s.matrix.test` : owner;

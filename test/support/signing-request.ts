@@ -5,10 +5,9 @@ let request: string | undefined;
 
 /** Base64 of the PEM, as `spec.request` has it; the same one for the whole run. */
 export function newSigningRequest(): string {
-  request ??= execFileSync('openssl', [
-    'req',
-    ...['-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'],
-    ...['-nodes', '-keyout', '/dev/null', '-subj', '/CN=anything'],
-  ]).toString('base64');
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-keyout', '/dev/null'];
+  request ??= execFileSync('openssl', ['req', '-new', ...key, '-subj', '/CN=anything'], { stdio: ['ignore', 'pipe', 'ignore'] }).toString(
+    'base64',
+  );
   return request;
 }

@@ -33,6 +33,9 @@ export const needs = [
   { program: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring', for: 'start' },
   { program: 'kubectl', package: 'kubernetes-client', for: 'start', elsewhere: 'https://kubernetes.io/docs/tasks/tools/' },
   { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
+  { program: 'openssl', package: 'openssl', for: 'test' },
+  { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },
+  { program: 'faketime', package: 'faketime', for: 'test' },
 ];
 
 const minute = 60_000;
