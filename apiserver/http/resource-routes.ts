@@ -26,6 +26,7 @@ export interface ResourceCall {
   info: ResourceRequest;
   query: URLSearchParams;
   user: UserInfo;
+  recheck?: WriteOptions['recheck'] | undefined;
   operations: ResourceOperations;
   bodies: BodyReader;
   yaml: YamlDecoder;
@@ -162,6 +163,6 @@ function versionOf({ query }: ResourceCall): { resourceVersion?: string } {
   return resourceVersion === null || resourceVersion === '' ? {} : { resourceVersion };
 }
 
-function requesterOf({ user, request }: ResourceCall): Requester {
-  return { user, userAgent: request.headers['user-agent'] };
+function requesterOf({ user, request, recheck }: ResourceCall): Requester {
+  return { user, userAgent: request.headers['user-agent'], recheck };
 }
