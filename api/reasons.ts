@@ -55,6 +55,20 @@ export const reasons = {
   // SSHKeysValid
   keysRead: 'KeysRead',
   invalidSshKey: 'InvalidSSHKey',
+  // Approved, Denied and Failed (signing requests)
+  joinAccepted: 'JoinAccepted',
+  renewalAccepted: 'RenewalAccepted',
+  tokenSpent: 'TokenSpent',
+  invalidRequest: 'InvalidRequest',
+  ownerMayNotLend: 'OwnerMayNotLend',
+  unknownRequester: 'UnknownRequester',
+  providerRevoked: 'ProviderRevoked',
+  nameTaken: 'NameTaken',
+  identityTaken: 'IdentityTaken',
+  signerValidationFailure: 'SignerValidationFailure',
+  // Events of joining
+  providerJoined: 'ProviderJoined',
+  joinWaits: 'JoinWaits',
   // ContainerRemoved
   removed: 'Removed',
 } as const;
