@@ -163,15 +163,14 @@ class HttpsClient implements KubeClient {
   }
 
   async #open(method: string, path: string, call: Call & { signal: AbortSignal }): Promise<IncomingMessage> {
-    const response = await this.#send(method, path, call);
-    if (response.statusCode !== 401) return response;
-    const challenge = response.headers['www-authenticate'];
-    if (challenge === undefined || this.#options.authorization?.challenged(challenge) !== true) {
-      this.#options.onUnauthorized?.();
-      return response;
+    let response = await this.#send(method, path, call);
+    const challenge = response.statusCode === 401 ? response.headers['www-authenticate'] : undefined;
+    if (challenge !== undefined && this.#options.authorization?.challenged(challenge) === true) {
+      response.destroy();
+      response = await this.#send(method, path, call);
     }
-    response.destroy();
-    return this.#send(method, path, call);
+    if (response.statusCode === 401) this.#options.onUnauthorized?.();
+    return response;
   }
 
   async #send(method: string, path: string, call: Call & { signal: AbortSignal }): Promise<IncomingMessage> {
