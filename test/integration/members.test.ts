@@ -302,7 +302,7 @@ describe('members', function () {
         const leaky = await potluck(['member', 'add', 'jo', '--ssh-key', file]);
         assert.match(leaky.stderr, /keys, line 2: no SSH public key: it is a private key/);
         assert.ok(!leaky.stderr.includes('secret'));
-        await failed(potluck(['member', 'add', 'kube-jo']), /PLK020 the API refused: .*a member cannot be called default, kube-/);
+        await failed(potluck(['member', 'add', 'kube-jo']), /PLK024 the API refused: .*a member cannot be called default, kube-/);
         await failed(
           potluck(['member', 'add', 'jo', '--token-ttl', '1m']),
           /--token-ttl "1m" is out of bounds\. Give one from 10m to 365d/,
