@@ -24,7 +24,7 @@ import type { TestProcess } from '../support/processes.ts';
 import { startPotluck } from '../support/processes.ts';
 
 const races = 50;
-const samples = 120;
+const samples = 60;
 const signal = new AbortController().signal;
 
 describe('join tokens', function () {
