@@ -27,6 +27,16 @@ const commands: CommandTree = {
       },
     },
   },
+  token: {
+    summary: 'makes, shows and revokes tokens by which machines join',
+    commands: {
+      create: async () => (await import('./token/create.ts')).tokenCreateCommand,
+      list: async () => (await import('./token/list.ts')).tokenListCommand,
+      delete: async () => (await import('./token/delete.ts')).tokenDeleteCommand,
+    },
+  },
+  join: async () => (await import('./join.ts')).joinCommand,
+  leave: async () => (await import('./leave.ts')).leaveCommand,
 };
 
 async function main(args: readonly string[]): Promise<number | undefined> {

@@ -5,6 +5,7 @@ import type { Catalogue } from '../registry/catalogue.ts';
 import { clusterRolesPrefix } from '../registry/rbac-types.ts';
 import type { CheckedWrite } from '../registry/resource-context.ts';
 import type { Recheck, UserInfo } from '../registry/resource.ts';
+import { checkSigning } from './check-signing.ts';
 import { forbidden, type Attributes } from './authorize.ts';
 import { Authorizer } from './authorizer.ts';
 import { readImpersonation } from './impersonate.ts';
@@ -100,11 +101,13 @@ export class AccessControl {
     await this.#aggregation?.close();
   }
 
-  /** For the registry: refuses grants of what their maker does not hold. */
-  checkWrite({ definition, object, old, options }: CheckedWrite): void {
+  /** For the registry: refuses grants of what their maker does not hold, and approvals and certificates by those who may not give them. */
+  checkWrite(write: CheckedWrite): void {
+    const { definition, object, old, options } = write;
     const findRole = (namespace: string | undefined, name: string): ReturnType<typeof latestRole> =>
       latestRole((prefix) => this.#catalogue?.cacheOf(prefix), namespace, name);
     checkEscalation({ authorizer: this.#roles, findRole }, { definition, object, old, user: options.user });
+    checkSigning(this.#authorizer, write);
   }
 
   /** Who sent the request. */

@@ -24,7 +24,7 @@ export const namespaceStrategy: ResourceStrategy = {
     namespace['status'] = { phase: 'Active' };
     labelWithName(namespace);
   },
-  prepareForUpdate(namespace, old, subresource) {
+  prepareForUpdate(namespace, old, { subresource }) {
     // Only `/finalize` changes the finalizers of the spec.
     if (subresource !== 'finalize') {
       if (old['spec'] === undefined) delete namespace['spec'];
