@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { UserError } from '../../api/errors.ts';
 import { defineCommand, type CommandTree } from './command.ts';
-import { parseDurationFlag } from './duration.ts';
 import { findCommand } from './find-command.ts';
 import { formatCommandHelp, formatGroupHelp, formatOverview } from './format-help.ts';
 import { formatTable } from './format-table.ts';
@@ -178,24 +177,6 @@ describe('the command line', () => {
       /--key needs a value\. For example --key FILE$/,
     );
     assert.match(formatCommandHelp(add), /--key FILE\.\.\. {2}a key/);
-  });
-
-  it('reads durations within their bounds', () => {
-    const read = (text: string): number => parseDurationFlag('ttl', text, { leastSeconds: 60, mostSeconds: 86_400 });
-    assert.deepEqual(['90s', '15m', '24h', '1d', '1h30m'].map(read), [90, 900, 86_400, 86_400, 5_400]);
-    for (const wrong of ['', '5', 'm', '1.5h', '1h-', '15m ', '-1h']) {
-      assert.match(
-        complaintOf(() => read(wrong)),
-        /^PLK010 --ttl ".*" is no duration\. Give one from 1m to 1d, for example/,
-        wrong,
-      );
-    }
-    for (const far of ['59s', '25h', '0s', '999999999d'])
-      assert.match(
-        complaintOf(() => read(far)),
-        /out of bounds/,
-        far,
-      );
   });
 
   it('takes the kubeconfig of the flag, else of the environment, else of the home', () => {

@@ -11,15 +11,17 @@ import { formatTime, parseTime } from '../../api/time.ts';
 import { isNotFound } from '../../client/client.ts';
 import type { Client } from '../../client/client.ts';
 import { currentEntries, loadKubeconfig } from '../../client/kubeconfig.ts';
-import { parseDurationFlag } from '../command-line/duration.ts';
+import { parseDuration } from '../command-line/parse-duration.ts';
 import type { StringFlag } from '../command-line/command.ts';
+import { parseServerUrl, reachableServer } from '../token/pool-address.ts';
 
 export const tokenFlags = {
   'token-ttl': { type: 'string', value: 'DURATION', default: '720h', description: 'how long the token lives, from 10m to 365d' },
-  server: { type: 'string', value: 'URL', description: 'where the member reaches the API; default: where you do' },
+  server: { type: 'string', value: 'URL', description: 'where the member reaches the pool; default as this machine does' },
 } as const satisfies Record<string, StringFlag>;
 
-const bounds = { leastSeconds: 600, mostSeconds: 365 * 86_400 };
+const shortestMs = 600_000;
+const longestMs = 365 * 86_400_000;
 const secretType = 'potluck.dev/member-token';
 /** How long the token of a Secret lives from the Secret's creation on. */
 const ttlAnnotation = 'potluck.dev/token-ttl-seconds';
@@ -36,7 +38,7 @@ export async function readTokenOptions(
   values: { readonly 'token-ttl': string; readonly server: string | undefined },
   kubeconfig: string,
 ): Promise<TokenOptions> {
-  const ttlSeconds = parseDurationFlag('token-ttl', values['token-ttl'], bounds);
+  const ttlSeconds = parseDuration('token-ttl', values['token-ttl'], longestMs, shortestMs) / 1000;
   const { cluster } = currentEntries(await loadKubeconfig(kubeconfig));
   const caData = cluster.caData ?? (cluster.caFile === undefined ? undefined : (await readFile(cluster.caFile)).toString('base64'));
   if (caData === undefined) {
@@ -46,17 +48,8 @@ export async function readTokenOptions(
       'Use the kubeconfig that potluck up prints',
     );
   }
-  return { ttlSeconds, server: readServer(values.server ?? cluster.server), caData };
-}
-
-function readServer(text: string): string {
-  const url = URL.parse(text);
-  if (url?.protocol === 'https:' && url.username === '' && url.search === '' && url.hash === '') return text.replace(/\/+$/, '');
-  throw new UserError(
-    'BAD_ARGUMENT',
-    `--server ${JSON.stringify(text.slice(0, 100))} is no https URL`,
-    'For example https://pool.example.org:6443',
-  );
+  const server = values.server === undefined ? reachableServer(cluster.server) : parseServerUrl('--server', values.server).origin;
+  return { ttlSeconds, server, caData };
 }
 
 export interface MemberToken {

@@ -13,12 +13,14 @@ import {
   clusterRoleBindings,
   members,
   namespaces,
+  providers,
   resourceQuotas,
   roleBindings,
   secrets,
   serviceAccounts,
 } from '../../api/resource-type.ts';
 import type { ResourceType } from '../../api/resource-type.ts';
+import { openTokenKey, signToken, tokenIssuer } from '../../apiserver/access/service-account-tokens.ts';
 import { isNotFound } from '../../client/client.ts';
 import { createClient } from '../../client/kube-client.ts';
 import type { KubeClient } from '../../client/kube-client.ts';
@@ -28,6 +30,7 @@ import { silentLogger } from '../../runtime/logger.ts';
 import { runKubectl, startTestApiServer } from '../support/api-server.ts';
 import type { KubectlResult, TestApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/eventually.ts';
+import { rawRequest, readCredentials } from '../support/https-request.ts';
 import { instanceManifest } from '../support/manifests.ts';
 
 const main = join(import.meta.dirname, '../../cli/main.ts');
@@ -78,7 +81,7 @@ describe('members', function () {
 
   /** Makes a member; answers kubectl as they use it, with a kubeconfig of their own. */
   async function addMember(name: string, ...flags: string[]): Promise<(args: string[], input?: string) => Promise<KubectlResult>> {
-    const kubeconfig = await succeeded(potluck(['member', 'add', name, ...flags]));
+    const kubeconfig = await succeeded(potluck(['member', 'add', name, '--server', api.url, ...flags]));
     return kubectlOf(name, kubeconfig);
   }
 
@@ -303,12 +306,9 @@ describe('members', function () {
         assert.match(leaky.stderr, /keys, line 2: no SSH public key: it is a private key/);
         assert.ok(!leaky.stderr.includes('secret'));
         await failed(potluck(['member', 'add', 'kube-jo']), /PLK024 the API refused: .*a member cannot be called default, kube-/);
-        await failed(
-          potluck(['member', 'add', 'jo', '--token-ttl', '1m']),
-          /--token-ttl "1m" is out of bounds\. Give one from 10m to 365d/,
-        );
+        await failed(potluck(['member', 'add', 'jo', '--token-ttl', '1m']), /--token-ttl "1m" is no duration between 600s and 8760h/);
         await failed(potluck(['member', 'add', 'jo', '--permissions', 'use,rule']), /--permissions has "rule"/);
-        await failed(potluck(['member', 'add', 'jo', '--server', 'http://pool']), /is no https URL/);
+        await failed(potluck(['member', 'add', 'jo', '--server', 'http://pool']), /is not the URL of a pool/);
         await assert.rejects(getMember('jo'), isNotFound);
       } finally {
         await rm(folder, { recursive: true });
@@ -317,7 +317,9 @@ describe('members', function () {
 
     it('get as many tokens as they need, each of which ends by itself or at once by hand', async () => {
       const first = await addMember('kim');
-      const made = JSON.parse(await succeeded(potluck(['member', 'token', 'create', 'kim', '-o', 'json', '--token-ttl', '1h']))) as {
+      const made = JSON.parse(
+        await succeeded(potluck(['member', 'token', 'create', 'kim', '--server', api.url, '-o', 'json', '--token-ttl', '1h'])),
+      ) as {
         name: string;
         expirationTimestamp: string;
         kubeconfig: unknown;
@@ -337,6 +339,227 @@ describe('members', function () {
       await failed(potluck(['member', 'token', 'create', 'nobody']), /there is no member "nobody"/);
       const list = JSON.parse(await succeeded(potluck(['member', 'list', '-o', 'json']))) as { name: string; ready: string }[];
       assert.equal(list.find(({ name }) => name === 'kim')?.ready, 'True');
+    });
+  });
+
+  describe('like toto', () => {
+    let toto: (args: string[], input?: string) => Promise<KubectlResult>;
+
+    before(async () => {
+      const provider = (name: string, owner: string): object => ({
+        apiVersion: 'potluck.dev/v1alpha1',
+        kind: 'Provider',
+        metadata: { name },
+        spec: { owner, identityKey: 'A'.repeat(43), offer: { cpu: '1', memory: '1Gi', disk: '1Gi' } },
+      });
+      const inventory = (name: string, owner: string, providerUID: string): object => ({
+        apiVersion: 'potluck.dev/v1alpha1',
+        kind: 'ProviderInventory',
+        metadata: { name },
+        spec: { providerUID, owner },
+      });
+      toto = await addMember('toto', '--ssh-key', sshLines['ssh-ed25519'], '--display-name', 'Toto');
+      await member('titi');
+      const objects = [
+        ...[provider('totos-laptop', 'toto'), provider('titis-desktop', 'titi')],
+        instanceManifest('theirs', { namespace: 'titi' }),
+        { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'theirs', namespace: 'titi' } },
+      ];
+      for (const object of objects) await succeeded(api.kubectl(['create', '-f', '-'], JSON.stringify(object)));
+      for (const [name, owner] of [
+        ['totos-laptop', 'toto'],
+        ['titis-desktop', 'titi'],
+      ] as const) {
+        const uid = await succeeded(api.kubectl(['get', 'provider', name, '-o', 'jsonpath={.metadata.uid}']));
+        await succeeded(api.kubectl(['create', '-f', '-'], JSON.stringify(inventory(name, owner, uid))));
+      }
+    });
+
+    const joinToken = (name: string, owner: string): string =>
+      JSON.stringify({
+        apiVersion: 'potluck.dev/v1alpha1',
+        kind: 'JoinToken',
+        metadata: { name },
+        spec: { owner, secretHash: '0'.repeat(64), expirationTimestamp: new Date(Date.now() + 600_000).toISOString() },
+      });
+    const patch = (object: string, change: object): string[] => [
+      'patch',
+      ...object.split(' '),
+      '--type=merge',
+      '-p',
+      JSON.stringify(change),
+    ];
+
+    it('are who their token says, and may what is theirs', async () => {
+      const whoami = await succeeded(toto(['auth', 'whoami', '-o', 'json']));
+      const { userInfo } = (JSON.parse(whoami) as { status: { userInfo: { username: string; groups: string[] } } }).status;
+      assert.equal(userInfo.username, 'system:serviceaccount:potluck-members:toto');
+      assert.deepEqual(userInfo.groups, ['system:serviceaccounts', 'system:serviceaccounts:potluck-members', 'system:authenticated']);
+      const { stdout: list, stderr: warning } = await toto(['auth', 'can-i', '--list']);
+      // What is theirs by a relationship depends on objects, as with Kubernetes' nodes.
+      assert.match(warning, /the list may be incomplete: the relationship authorizer does not list rules/);
+      const verbsOf = (resource: string): string[] =>
+        list.split('\n').flatMap((line) => (line.startsWith(`${resource} `) ? (/\[([^[\]]*)\]$/.exec(line)?.[1] ?? '').split(' ') : []));
+      for (const verb of ['create', 'get', 'delete']) assert.ok(verbsOf('instances.potluck.dev').includes(verb), list);
+      assert.ok(verbsOf('secrets').includes('create'), list);
+      assert.deepEqual(verbsOf('jointokens.potluck.dev'), ['create'], list);
+      assert.ok(verbsOf('providers.potluck.dev').includes('list'), list);
+      assert.deepEqual(verbsOf('rolebindings.rbac.authorization.k8s.io'), [], list);
+      const canI = async (...question: string[]): Promise<string> =>
+        (await toto(['auth', 'can-i', ...question])).stdout.trim().split(' ')[0] ?? '';
+      const answers = await Promise.all([
+        canI('create', 'instances'),
+        canI('create', 'instances', '-n', 'titi'),
+        canI('get', 'secrets', '-n', 'potluck-members'),
+        canI('create', 'serviceaccounts/token', '-n', 'potluck-members'),
+        canI('update', 'members/toto'),
+        canI('update', 'members/titi'),
+        canI('create', 'members'),
+        canI('delete', 'members/toto'),
+        canI('create', 'jointokens'),
+        canI('patch', 'resourcequotas'),
+      ]);
+      assert.deepEqual(answers, ['yes', 'no', 'no', 'no', 'yes', 'no', 'no', 'no', 'yes', 'no']);
+    });
+
+    it('edit their profile and their keys, and nothing of what they may do', async () => {
+      const keys = [`${sshLines['ecdsa-sha2-nistp256']} new`];
+      await succeeded(toto(patch('member toto', { spec: { displayName: 'Toto the second', email: 'toto@example.org', sshKeys: keys } })));
+      const { status } = await untilReady('toto');
+      assert.deepEqual(
+        status?.sshKeys?.map(({ comment }) => comment),
+        ['new'],
+      );
+      await failed(toto(patch('member toto', { spec: { sshKeys: ['ssh-rsa AAAA'] } })), /spec\.sshKeys\[0\]: .*must be a whole public key/);
+      await failed(toto(patch('member toto', { spec: { permissions: ['Use', 'Lend', 'Admin'] } })), /nobody changes their own permissions/);
+      await failed(toto(patch('member toto', { spec: { quota: { 'requests.cpu': '1000' } } })), /nobody changes their own quota/);
+      await failed(
+        toto(patch('member toto', { metadata: { finalizers: ['example.com/stay'] } })),
+        /changes only displayName, email and sshKeys/,
+      );
+      await failed(toto([...patch('member toto', { status: { namespace: 'titi' } }), '--subresource=status']), /Forbidden|forbidden/);
+      await failed(toto(patch('member titi', { spec: { displayName: 'Nobody' } })), /orbidden/);
+      await failed(toto(['delete', 'member', 'toto']), /orbidden/);
+      await failed(toto(patch('resourcequota potluck', { spec: { hard: { 'requests.cpu': '1000' } } })), /orbidden/);
+    });
+
+    it('see every provider, change their own, and see no one else’s instances, secrets, inventory or profile', async () => {
+      const names = await succeeded(toto(['get', 'providers', '-o', 'name']));
+      assert.equal(names, 'provider.potluck.dev/titis-desktop\nprovider.potluck.dev/totos-laptop');
+      await succeeded(toto(patch('provider totos-laptop', { spec: { available: false } })));
+      await failed(toto(patch('provider totos-laptop', { spec: { identityKey: 'B'.repeat(43) } })), /identityKey/);
+      await failed(toto(patch('provider titis-desktop', { spec: { available: false } })), /orbidden/);
+      await succeeded(toto(['get', 'providerinventory', 'totos-laptop']));
+      await failed(toto(['get', 'providerinventory', 'titis-desktop']), /orbidden/);
+      await failed(toto(['get', 'providerinventories']), /orbidden/);
+      await succeeded(toto(['get', 'member', 'toto']));
+      await failed(toto(['get', 'member', 'titi']), /orbidden/);
+      await failed(toto(['get', 'members']), /orbidden/);
+      await failed(toto(['get', 'instances', '-n', 'titi']), /orbidden/);
+      await failed(toto(['get', 'instances', '-A']), /orbidden/);
+      await failed(toto(['get', 'secret', 'theirs', '-n', 'titi']), /orbidden/);
+      await failed(toto(['get', 'secrets', '-n', 'potluck-members']), /orbidden/);
+      await failed(toto(['create', 'token', 'titi', '-n', 'potluck-members']), /orbidden/);
+      await failed(toto(['get', 'providers', '--as', 'system:serviceaccount:potluck-members:titi']), /orbidden/);
+      await failed(toto(['create', 'rolebinding', 'more', '--clusterrole=admin', '--user=eve']), /orbidden/);
+    });
+
+    it('make join tokens in their own name only, and only as lenders', async () => {
+      await succeeded(toto(['create', '-f', '-'], joinToken('totototo', 'toto')));
+      await failed(
+        toto(['create', '-f', '-'], joinToken('titititi', 'titi')),
+        /spec\.owner must be toto: members make join tokens in their own name/,
+      );
+      await succeeded(toto(['get', 'jointoken', 'totototo']));
+      await succeeded(api.kubectl(['create', '-f', '-'], joinToken('titititi', 'titi')));
+      await failed(toto(['get', 'jointoken', 'titititi']), /orbidden/);
+      await failed(toto(['delete', 'jointoken', 'titititi']), /orbidden/);
+      await succeeded(toto(['delete', 'jointoken', 'totototo']));
+      await admin.patch(members, { name: 'toto' }, { spec: { permissions: ['Use'] } });
+      await untilReady('toto');
+      await failed(toto(['create', '-f', '-'], joinToken('totototo', 'toto')), /orbidden/);
+      await admin.patch(members, { name: 'toto' }, { spec: { permissions: ['Use', 'Lend'] } });
+      await untilReady('toto');
+    });
+
+    it('have instances up to their quota, which refuses in the words of Kubernetes', async () => {
+      const apply = (name: string, requests: Record<string, string>): Promise<KubectlResult> =>
+        toto(['apply', '-f', '-'], JSON.stringify(instanceManifest(name, { namespace: 'toto', requests })));
+      await eventually(
+        async () => {
+          const { status } = await admin.get(resourceQuotas, { namespace: 'toto', name: 'potluck' });
+          assert.equal(status?.used?.['requests.cpu'], '0');
+        },
+        { ...bounds, what: 'the quota to be counted' },
+      );
+      await succeeded(apply('mine', { cpu: '10' }));
+      await failed(
+        apply('more', { cpu: '7' }),
+        /instances\.potluck\.dev "more" is forbidden: exceeded quota: potluck, requested: requests\.cpu=7, used: requests\.cpu=10, limited: requests\.cpu=16/,
+      );
+      assert.equal(await succeeded(toto(['get', 'instances', '-o', 'name'])), 'instance.potluck.dev/mine');
+      assert.match(await succeeded(toto(['get', 'quota'])), /requests\.cpu: 10\/16/);
+      await succeeded(toto(['delete', 'instance', 'mine']));
+    });
+
+    it('who may not use the pool see what is theirs, and make nothing', async () => {
+      await admin.patch(members, { name: 'toto' }, { spec: { permissions: ['Lend'] } });
+      await untilReady('toto');
+      await succeeded(toto(['get', 'instances']));
+      await failed(toto(['create', '-f', '-'], JSON.stringify(instanceManifest('no', { namespace: 'toto' }))), /orbidden/);
+      await admin.patch(members, { name: 'toto' }, { spec: { permissions: ['Use', 'Lend'] } });
+      await untilReady('toto');
+    });
+
+    it('who administer the pool may do everything but raise themselves or speak as the controller', async () => {
+      const chief = await addMember('chief', '--permissions', 'admin');
+      await succeeded(chief(['get', 'secrets', '-A']));
+      await succeeded(chief(patch('member titi', { spec: { quota: { 'requests.cpu': '4' } } })));
+      await failed(
+        chief(patch('member chief', { spec: { permissions: ['Use', 'Lend', 'Admin'] } })),
+        /nobody changes their own permissions/,
+      );
+      await failed(
+        chief([...patch('member titi', { status: { namespace: 'toto' } }), '--subresource=status']),
+        /only the controller writes the status of members/,
+      );
+    });
+
+    it('are out at once when their token is revoked, and when it has run out', async () => {
+      const made = JSON.parse(await succeeded(potluck(['member', 'token', 'create', 'toto', '-o', 'json']))) as {
+        name: string;
+        kubeconfig: { users: { user: { token: string } }[] };
+      };
+      const ca = (await readCredentials(api.kubeconfigPath)).ca;
+      const codeWith = async (token: string): Promise<number> => {
+        const headers = { authorization: `Bearer ${token}` };
+        return (await rawRequest(`${api.url}/apis/potluck.dev/v1alpha1/providers`, { ca }, { headers })).code;
+      };
+      const token = made.kubeconfig.users[0]?.user.token ?? '';
+      assert.equal(await codeWith(token), 200);
+      await admin.delete(secrets, { namespace: 'potluck-members', name: made.name });
+      assert.equal(await codeWith(token), 401);
+      // The API gives no token that lives shorter than ten minutes: this one is signed with its key, as of an hour ago.
+      const account = await admin.get(serviceAccounts, { namespace: 'potluck-members', name: 'toto' });
+      const subject = { namespace: 'potluck-members', serviceAccount: { name: 'toto', uid: account.metadata.uid ?? '' } };
+      const key = await openTokenKey(join(api.home, 'pki'));
+      const nowSeconds = Math.floor(Date.now() / 1000);
+      const signed = (expiresAt: number): Promise<string> =>
+        signToken(key, subject, { audiences: [tokenIssuer], issuedAt: nowSeconds - 3_600, expiresAt });
+      assert.equal(await codeWith(await signed(nowSeconds + 60)), 200);
+      assert.equal(await codeWith(await signed(nowSeconds - 1)), 401);
+    });
+
+    it('are nobody when they are removed: access ends within two seconds, and nothing of theirs is left', async () => {
+      await succeeded(toto(['create', '-f', '-'], JSON.stringify(instanceManifest('last', { namespace: 'toto' }))));
+      await succeeded(api.kubectl(['delete', 'member', 'toto', '--wait=false']));
+      await eventually(() => failed(toto(['get', 'providers']), /Unauthorized|must be logged in/), {
+        timeoutMs: 2_000,
+        what: 'access to end',
+      });
+      await untilGone(namespaces as ResourceType<never>, { name: 'toto' });
+      assert.deepEqual((await admin.list(secrets, { namespace: 'potluck-members', labelSelector: 'potluck.dev/member=toto' })).items, []);
+      assert.equal((await admin.list(providers)).items.filter(({ spec }) => spec.owner === 'toto').length, 1);
     });
   });
 
