@@ -43,6 +43,20 @@ export const reasons = {
   noLease: 'NoLease',
   withdrawing: 'Withdrawing',
   withdrawn: 'Withdrawn',
+  // Approved, Denied and Failed (signing requests)
+  joinAccepted: 'JoinAccepted',
+  renewalAccepted: 'RenewalAccepted',
+  tokenSpent: 'TokenSpent',
+  invalidRequest: 'InvalidRequest',
+  ownerMayNotLend: 'OwnerMayNotLend',
+  unknownRequester: 'UnknownRequester',
+  providerRevoked: 'ProviderRevoked',
+  nameTaken: 'NameTaken',
+  identityTaken: 'IdentityTaken',
+  signerValidationFailure: 'SignerValidationFailure',
+  // Events of joining
+  providerJoined: 'ProviderJoined',
+  joinWaits: 'JoinWaits',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

@@ -43,6 +43,8 @@ export interface ApiServerOptions {
   audit?: { policyFile: string; logPath: string; maxBytes: number; maxBackups: number };
   /** How often it is looked whether the certificate still fits; default a minute. */
   certificateCheckMs?: number;
+  /** The machine's links, each time that they are looked at. */
+  interfaces?: typeof networkInterfaces;
   /** How long to wait for etcd at the start. */
   etcdTimeoutMs?: number;
 }
@@ -205,7 +207,7 @@ function pkiDirectoryOf({ home }: ApiServerOptions): string {
 function pkiOptionsOf(options: ApiServerOptions): PkiOptions {
   const { host } = options.listen;
   const { advertiseAddress, extraNames = [] } = options;
-  const addresses = host === '0.0.0.0' || host === '::' || host === '' ? machineAddresses(networkInterfaces()) : [];
+  const addresses = host === '0.0.0.0' || host === '::' || host === '' ? machineAddresses((options.interfaces ?? networkInterfaces)()) : [];
   const names = [host, ...(advertiseAddress === undefined ? [] : [advertiseAddress]), ...extraNames, ...addresses];
   return { directory: pkiDirectoryOf(options), serverNames: names, now: () => Date.now() };
 }

@@ -1,8 +1,10 @@
 /** What users that stand for an object may touch, over real HTTPS and a real etcd: providers, members, and machines with a join token. */
+import '../../apiserver/access/reflect-metadata.ts';
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID, sign, webcrypto, type KeyObject } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import * as x509 from '@peculiar/x509';
 import { controllerUser, memberNamespace, providerLeaseNamespace, providersGroup, providerUser } from '../../api/names.ts';
 import type { Pki } from '../../apiserver/access/pki.ts';
 import { openPki } from '../../apiserver/access/pki.ts';
@@ -13,6 +15,7 @@ import { openRequest, rawRequest, readCredentials, type Credentials, type RawAns
 const potluck = '/apis/potluck.dev/v1alpha1';
 const instancesPath = `${potluck}/namespaces/default/instances`;
 const leasesPath = `/apis/coordination.k8s.io/v1/namespaces/${providerLeaseNamespace}/leases`;
+const requestsPath = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
 const secret = 'abcdefghijklmnopqrstuvwxyz';
 /** In which a connection must be cut. */
 const cutMs = 2_000;
@@ -131,6 +134,20 @@ describe('relations', function () {
     );
     const tookMs = (await Promise.race([watch.ended, late])) - startedAt;
     assert.ok(tookMs < cutMs, `${tookMs} ms`);
+  }
+
+  /** A PKCS#10 request, wrapped for the API. */
+  async function signingRequest(name: string, spec: object = {}): Promise<object> {
+    const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+    const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+    const made = await x509.Pkcs10CertificateRequestGenerator.create({ name: 'CN=x', keys, signingAlgorithm: algorithm }, webcrypto);
+    const request = Buffer.from(made.toString('pem')).toString('base64');
+    return {
+      apiVersion: 'certificates.k8s.io/v1',
+      kind: 'CertificateSigningRequest',
+      metadata: { name },
+      spec: { signerName: 'potluck.dev/provider', usages: ['client auth', 'digital signature'], request, ...spec },
+    };
   }
 
   describe('a provider', () => {
@@ -312,6 +329,26 @@ describe('relations', function () {
       assert.deepEqual(userInfo.extra, { 'potluck.dev/provider-name': ['own'] });
     });
 
+    it('asks for its certificates, and reads its own requests', async () => {
+      const name = `provider-${own.uid}-abcdefghij`;
+      allowed(await send(own.credentials, 'POST', requestsPath, await signingRequest(name)), 201);
+      allowed(await get(own.credentials, `${requestsPath}/${name}`));
+      allowed(await get(own.credentials, `${requestsPath}?fieldSelector=metadata.name%3D${name}`));
+      const watch = await watching(`${requestsPath}?watch=1&fieldSelector=metadata.name%3D${name}`, own.credentials);
+      watch.incoming.destroy();
+      refused(await get(other.credentials, `${requestsPath}/${name}`), /provider "other"/u);
+      refused(await get(own.credentials, requestsPath));
+      const body = await signingRequest(`provider-${other.uid}-abcdefghij`);
+      refused(await send(own.credentials, 'POST', requestsPath, body), /the name of a machine's signing request begins with/u);
+      const elsewhere = await signingRequest(`provider-${own.uid}-x`, { signerName: 'kubernetes.io/kube-apiserver-client' });
+      refused(await send(own.credentials, 'POST', requestsPath, elsewhere), /of the signer potluck\.dev\/provider only/u);
+      refused(
+        await send(own.credentials, 'PATCH', `${requestsPath}/${name}/approval`, {}),
+        /cannot patch resource "certificatesigningrequests\/approval"/u,
+      );
+      refused(await send(own.credentials, 'DELETE', `${requestsPath}/${name}`), /cannot delete/u);
+    });
+
     it('takes itself out, and nobody else', async () => {
       const leaving = await machine('leaving');
       refused(await send(leaving.credentials, 'DELETE', `${potluck}/providers/own`), /provider "leaving"/u);
@@ -370,18 +407,28 @@ describe('relations', function () {
     });
   });
 
-  /** Asks for a challenge and answers it. */
+  interface Recovery {
+    method?: string;
+    body?: object;
+    /** What the signature is over; default: what is asked for. */
+    signedPath?: string;
+    as?: Credentials;
+  }
+
+  /** Asks for a challenge and answers it; asks who it is where nothing else is given. */
   async function recovering(
     { identityKey, privateKey }: Pick<Machine, 'identityKey' | 'privateKey'>,
     path = '/apis/authentication.k8s.io/v1/selfsubjectreviews',
-    { signedPath = path, as = { ca: admin.ca } }: { signedPath?: string; as?: Credentials } = {},
+    { method = 'POST', body, signedPath = path, as = { ca: admin.ca } }: Recovery = {},
   ): Promise<RawAnswer> {
-    const first = await send(as, 'POST', path, {}, { authorization: `Potluck-Identity key="${identityKey}"` });
+    const first = await send(as, method, path, undefined, { authorization: `Potluck-Identity key="${identityKey}"` });
     const header = first.headers['www-authenticate'] ?? '';
     const challenge = /^Potluck-Identity challenge="([^"]+)"$/u.exec(header)?.[1] ?? '';
-    const signature = sign(null, Buffer.from(`potluck-identity-v1\n${challenge}\nPOST ${signedPath}`), privateKey).toString('base64url');
+    const text = Buffer.from(`potluck-identity-v1\n${challenge}\n${method} ${signedPath}`);
+    const signature = sign(null, text, privateKey).toString('base64url');
     const authorization = `Potluck-Identity key="${identityKey}", challenge="${challenge}", signature="${signature}"`;
-    return send(as, 'POST', path, { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' }, { authorization });
+    const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
+    return send(as, method, path, method === 'POST' ? (body ?? review) : undefined, { authorization });
   }
 
   describe('a machine whose certificate ran out', () => {
@@ -394,6 +441,11 @@ describe('relations', function () {
         groups: ['system:provider-recovery', 'system:authenticated'],
         extra: { 'potluck.dev/provider-name': ['own'] },
       });
+      const name = `provider-${own.uid}-recovering`;
+      allowed(await recovering(own, requestsPath, { body: await signingRequest(name) }), 201);
+      allowed(await recovering(own, `${requestsPath}/${name}`, { method: 'GET' }));
+      refused(await recovering(own, `${potluck}/providers/own`, { method: 'GET' }), /cannot get resource "providers"/u);
+      refused(await recovering(own, `${requestsPath}/${name}`, { method: 'DELETE' }), /cannot delete/u);
       refused(await recovering(own, instancesPath), /cannot create resource "instances"/u);
       refused(await recovering(own, leasesPath), /cannot create resource "leases"/u);
     });
@@ -420,7 +472,6 @@ describe('relations', function () {
   });
 
   describe('a join token', () => {
-    const requestsPath = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
     let bearer: (id: string, with_?: string) => Record<string, string>;
     const anybody = (): Credentials => ({ ca: admin.ca });
 
@@ -445,6 +496,33 @@ describe('relations', function () {
       refused(await get(anybody(), `${potluck}/instances`, bearer('aaaaaaaa')), /cannot list resource "instances"/u);
       refused(await get(anybody(), `${potluck}/jointokens/aaaaaaaa`, bearer('aaaaaaaa')), /cannot get resource "jointokens"/u);
       refused(await get(anybody(), requestsPath, bearer('aaaaaaaa')), /cannot list resource "certificatesigningrequests"/u);
+    });
+
+    it('asks for a certificate in its own name, reads what it asked for, and once spent what its claim names', async () => {
+      await token('bbbbbbbb');
+      const as = (method: string, path: string, body?: object): Promise<RawAnswer> =>
+        send(anybody(), method, path, body, bearer('bbbbbbbb'));
+      const [won, lost] = ['join-bbbbbbbb-won', 'join-bbbbbbbb-lost'];
+      for (const name of [won, lost]) {
+        allowed(await as('POST', requestsPath, await signingRequest(name)), 201);
+        allowed(await as('GET', `${requestsPath}/${name}`));
+      }
+      refused(await as('POST', requestsPath, await signingRequest('join-aaaaaaaa-x')), /begins with join- and the token's id/u);
+      const elsewhere = await signingRequest('join-bbbbbbbb-x', { signerName: 'kubernetes.io/kube-apiserver-client' });
+      refused(await as('POST', requestsPath, elsewhere), /of the signer potluck\.dev\/provider only/u);
+      refused(await as('GET', `${requestsPath}/provider-${own.uid}-abcdefghij`), /no relationship found between join token "bbbbbbbb"/u);
+      const claim = { request: won, requestUID: 'u', claimedAt: '2030-01-01T00:00:00Z' };
+      allowed(await send(admin, 'PATCH', `${potluck}/jointokens/bbbbbbbb/status`, { status: { claims: [claim] } }));
+      await eventually(async () => allowed(await as('GET', `${requestsPath}/${lost}`), 401), {
+        timeoutMs: 1_000,
+        intervalMs: 5,
+        what: 'the claim to be known',
+      });
+      allowed(await as('GET', `${requestsPath}/${won}`));
+      const watch = await watching(`${requestsPath}?watch=1&fieldSelector=metadata.name%3D${won}`, anybody(), bearer('bbbbbbbb'));
+      watch.incoming.destroy();
+      allowed(await as('POST', requestsPath, await signingRequest('join-bbbbbbbb-y')), 401);
+      allowed(await as('GET', '/version'), 401);
     });
 
     it('is refused with the same bytes whatever is wrong with it', async () => {

@@ -47,8 +47,6 @@ describe('RelationAuthorizer', () => {
     store(instancesPrefix, instance('blue', 'theirs', 'u2', ['key', 'other']));
     store(instancesPrefix, instance('blue', 'free'));
     store('/registry/certificatesigningrequests/', signingRequest('of-u1', 'system:provider:u1'));
-    store('/registry/certificates.k8s.io/certificatesigningrequests/', signingRequest('of-u1', 'system:provider:u1'));
-    store('/registry/certificates.k8s.io/certificatesigningrequests/', signingRequest('of-u2', 'system:provider:u2'));
     store('/registry/certificatesigningrequests/', signingRequest('of-u2', 'system:provider:u2'));
   });
 
