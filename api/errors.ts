@@ -26,6 +26,7 @@ export const errorCatalogue = {
   ALREADY_JOINED: 'PLK021',
   NOT_JOINED: 'PLK022',
   LEAVE_UNFINISHED: 'PLK023',
+  API_REFUSED: 'PLK024',
 } as const;
 
 export type ErrorName = keyof typeof errorCatalogue;

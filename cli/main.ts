@@ -1,7 +1,7 @@
 /** The `potluck` command: finds the command, answers `--help`, and turns errors into one line and an exit code. */
 import { UserError } from '../api/errors.ts';
-import type { CommandGroup } from './command-line/command.ts';
-import { findCommand, type CommandTree } from './command-line/find-command.ts';
+import type { CommandTree } from './command-line/command.ts';
+import { findCommand } from './command-line/find-command.ts';
 import { formatCommandHelp, formatGroupHelp, formatOverview, type Summary } from './command-line/format-help.ts';
 import { parseCommandLine } from './command-line/parse-flags.ts';
 
@@ -11,6 +11,22 @@ const commands: CommandTree = {
   status: async () => (await import('./status.ts')).statusCommand,
   server: async () => (await import('./server.ts')).serverCommand,
   agent: async () => (await import('./agent.ts')).agentCommand,
+  member: {
+    summary: 'people of the pool: who they are, what they may do, how they get in',
+    commands: {
+      add: async () => (await import('./member/add.ts')).memberAddCommand,
+      list: async () => (await import('./member/list.ts')).memberListCommand,
+      delete: async () => (await import('./member/delete.ts')).memberDeleteCommand,
+      token: {
+        summary: 'tokens by which members get in',
+        commands: {
+          create: async () => (await import('./member/token-create.ts')).memberTokenCreateCommand,
+          list: async () => (await import('./member/token-list.ts')).memberTokenListCommand,
+          delete: async () => (await import('./member/token-delete.ts')).memberTokenDeleteCommand,
+        },
+      },
+    },
+  },
   token: {
     summary: 'makes, shows and revokes tokens by which machines join',
     commands: {
@@ -43,7 +59,7 @@ async function main(args: readonly string[]): Promise<number | undefined> {
 }
 
 /** In the order in which they are declared. */
-async function summariesOf(tree: CommandTree | CommandGroup['commands']): Promise<Summary[]> {
+async function summariesOf(tree: CommandTree): Promise<Summary[]> {
   return Promise.all(
     Object.entries(tree).map(async ([name, entry]) => ({
       name,

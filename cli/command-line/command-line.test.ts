@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { UserError } from '../../api/errors.ts';
-import { defineCommand } from './command.ts';
-import { findCommand, type CommandTree } from './find-command.ts';
+import { defineCommand, type CommandTree } from './command.ts';
+import { findCommand } from './find-command.ts';
 import { formatCommandHelp, formatGroupHelp, formatOverview } from './format-help.ts';
 import { formatTable } from './format-table.ts';
 import { nearestName } from './nearest-name.ts';
@@ -40,6 +40,7 @@ const tree: CommandTree = {
   up: () => Promise.resolve(up),
   join: () => Promise.resolve(join),
   token: { summary: 'join tokens', commands: { delete: () => Promise.resolve(drop) } },
+  member: { summary: 'people', commands: { token: { summary: 'their tokens', commands: { delete: () => Promise.resolve(drop) } } } },
 };
 
 function complaintOf(act: () => unknown): string {
@@ -155,6 +156,27 @@ describe('the command line', () => {
     assert.match(complain('token', 'delet'), /^PLK010 there is no command "token delet"\. Did you mean token delete\?$/);
     assert.match(complain('token', 'zzzz'), /potluck token --help lists the commands$/);
     assert.match(complain('constructor'), /there is no command "constructor"/);
+  });
+
+  it('finds commands of groups in groups', () => {
+    const found = findCommand(tree, ['member', 'token', 'delete', 'x']);
+    assert.ok(found.kind === 'command');
+    assert.deepEqual(found.rest, ['x']);
+    const group = findCommand(tree, ['member', 'token', '--help']);
+    assert.ok(group.kind === 'group-help' && !group.isMistake && group.name === 'member token');
+    const complaint = complaintOf(() => findCommand(tree, ['member', 'token', 'delet']));
+    assert.match(complaint, /^PLK010 there is no command "member token delet"\. Did you mean member token delete\?$/);
+  });
+
+  it('gathers flags that may be given several times, in their order', () => {
+    const add = defineCommand({ name: 'add', summary: 'adds', flags: { key: { type: 'list', value: 'FILE', description: 'a key' } }, run });
+    assert.deepEqual(parseCommandLine(add, []).values, { key: [] });
+    assert.deepEqual(parseCommandLine(add, ['--key', 'b', '--key=-', '--key', '-']).values, { key: ['b', '-', '-'] });
+    assert.match(
+      complaintOf(() => parseCommandLine(add, ['--key'])),
+      /--key needs a value\. For example --key FILE$/,
+    );
+    assert.match(formatCommandHelp(add), /--key FILE\.\.\. {2}a key/);
   });
 
   it('takes the kubeconfig of the flag, else of the environment, else of the home', () => {

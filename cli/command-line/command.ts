@@ -22,13 +22,26 @@ export interface StringFlag extends FlagBase {
   choices?: readonly string[];
 }
 
-export type Flag = BooleanFlag | StringFlag;
+/** May be given several times. */
+export interface ListFlag extends FlagBase {
+  type: 'list';
+  /** What stands for one value in `--help`. */
+  value: string;
+}
+
+export type Flag = BooleanFlag | StringFlag | ListFlag;
 export type Flags = Readonly<Record<string, Flag>>;
 
-/** Strings are undefined where neither given nor defaulted; booleans are false, or true if negatable. */
-export type FlagValues<F extends Flags> = {
-  readonly [Name in keyof F]: F[Name] extends BooleanFlag ? boolean : F[Name] extends { default: string } ? string : string | undefined;
-};
+/** Strings are undefined where neither given nor defaulted; booleans are false, or true if negatable; lists have what was given, in its order. */
+export type FlagValues<F extends Flags> = { readonly [Name in keyof F]: FlagValue<F[Name]> };
+
+type FlagValue<F extends Flag> = F extends BooleanFlag
+  ? boolean
+  : F extends ListFlag
+    ? readonly string[]
+    : F extends { default: string }
+      ? string
+      : string | undefined;
 
 /** A word without a dash, read by its place. */
 export interface Argument {
@@ -66,9 +79,11 @@ export type CommandLoader = () => Promise<Command>;
 export interface CommandGroup {
   /** One line, without a full stop. */
   summary: string;
-  /** By their second word. */
-  commands: Readonly<Record<string, CommandLoader>>;
+  /** By their next word. */
+  commands: CommandTree;
 }
+
+export type CommandTree = Readonly<Record<string, CommandLoader | CommandGroup>>;
 
 /** Ties the type of the values to the flags. */
 export function defineCommand<const F extends Flags>(command: Command<F>): Command {

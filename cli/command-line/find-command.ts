@@ -1,9 +1,7 @@
 /** Finds what the first words of a command line name. */
 import { UserError } from '../../api/errors.ts';
-import type { CommandGroup, CommandLoader } from './command.ts';
+import type { CommandGroup, CommandLoader, CommandTree } from './command.ts';
 import { nearestName } from './nearest-name.ts';
-
-export type CommandTree = Readonly<Record<string, CommandLoader | CommandGroup>>;
 
 export type Found =
   | { kind: 'command'; load: CommandLoader; rest: readonly string[] }
@@ -15,21 +13,24 @@ export type Found =
 export function findCommand(tree: CommandTree, args: readonly string[]): Found {
   const [name, ...rest] = args;
   if (name === undefined || isHelp(name)) return { kind: 'overview', isMistake: name === undefined };
-  const entry = lookUp(tree, name, undefined);
-  if (typeof entry === 'function') return { kind: 'command', load: entry, rest };
-  const [second, ...others] = rest;
-  if (second === undefined || isHelp(second)) return { kind: 'group-help', name, group: entry, isMistake: second === undefined };
-  return { kind: 'command', load: lookUp(entry.commands, second, name), rest: others };
+  return findIn(lookUp(tree, name, ''), name, rest);
+}
+
+function findIn(entry: CommandLoader | CommandGroup, name: string, args: readonly string[]): Found {
+  if (typeof entry === 'function') return { kind: 'command', load: entry, rest: args };
+  const [next, ...rest] = args;
+  if (next === undefined || isHelp(next)) return { kind: 'group-help', name, group: entry, isMistake: next === undefined };
+  return findIn(lookUp(entry.commands, next, `${name} `), `${name} ${next}`, rest);
 }
 
 function isHelp(word: string): boolean {
   return ['--help', '-h', 'help'].includes(word);
 }
 
-function lookUp<T>(entries: Readonly<Record<string, T>>, name: string, group: string | undefined): T {
+/** `prefix` is what led here, with a space behind it. */
+function lookUp(entries: CommandTree, name: string, prefix: string): CommandLoader | CommandGroup {
   const entry = Object.hasOwn(entries, name) ? entries[name] : undefined;
   if (entry !== undefined) return entry;
-  const prefix = group === undefined ? '' : `${group} `;
   const nearest = nearestName(name, Object.keys(entries));
   const remedy = nearest === undefined ? `potluck ${prefix}--help lists the commands` : `Did you mean ${prefix}${nearest}?`;
   throw new UserError('BAD_ARGUMENT', `there is no command ${JSON.stringify(`${prefix}${name}`.slice(0, 60))}`, remedy);

@@ -68,7 +68,7 @@ function usageOf({ name, optional, repeats }: Argument): string {
 
 function leftOf(name: string, flag: Flag): string {
   const short = flag.short === undefined ? '    ' : `-${flag.short}, `;
-  if (flag.type === 'string') return `${short}--${name} ${flag.value}`;
+  if (flag.type !== 'boolean') return `${short}--${name} ${flag.value}${flag.type === 'list' ? '...' : ''}`;
   return flag.negatable === true ? `${short}--no-${name}` : `${short}--${name}`;
 }
 

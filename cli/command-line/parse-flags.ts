@@ -22,8 +22,8 @@ export function parseCommandLine<F extends Flags>(
 ): CommandLine<F> {
   const { name, flags } = command;
   const { tokens } = parseArgs({ args: [...args], options: parseArgsOptions(flags), strict: false, allowPositionals: true, tokens: true });
-  const values: Record<string, string | boolean | undefined> = {};
-  for (const [flagName, flag] of Object.entries(flags)) values[flagName] = flag.type === 'boolean' ? flag.negatable === true : flag.default;
+  const values: Values = {};
+  for (const [flagName, flag] of Object.entries(flags)) values[flagName] = initialValue(flag);
   const words: string[] = [];
   for (const token of tokens) {
     if (token.kind === 'option') readOption(name, flags, token, values);
@@ -31,6 +31,19 @@ export function parseCommandLine<F extends Flags>(
   }
   checkWords(name, command.arguments ?? [], words);
   return { values: values as FlagValues<F>, words };
+}
+
+type Values = Record<string, string | boolean | readonly string[] | undefined>;
+
+function initialValue(flag: Flag): Values[string] {
+  switch (flag.type) {
+    case 'boolean':
+      return flag.negatable === true;
+    case 'list':
+      return [];
+    case 'string':
+      return flag.default;
+  }
 }
 
 function checkWords(command: string, known: readonly Argument[], words: readonly string[]): void {
@@ -44,7 +57,7 @@ function checkWords(command: string, known: readonly Argument[], words: readonly
   throw badArgument(command, `${command} takes ${takes}, and got ${quote(extra)}`, 'The value of a flag stands after it: --flag value');
 }
 
-function readOption(command: string, flags: Flags, token: OptionToken, values: Record<string, string | boolean | undefined>): void {
+function readOption(command: string, flags: Flags, token: OptionToken, values: Values): void {
   const negated = token.name.startsWith('no-') && isNegatable(flags[token.name.slice(3)]);
   const name = negated ? token.name.slice(3) : token.name;
   const flag = flags[name];
@@ -59,6 +72,10 @@ function readOption(command: string, flags: Flags, token: OptionToken, values: R
   if (token.value === undefined || (!token.inlineValue && token.value.startsWith('-') && token.value !== '-')) {
     throw badArgument(command, `${token.rawName} needs a value`, `For example ${token.rawName} ${flag.value}`);
   }
+  if (flag.type === 'list') {
+    values[name] = [...((values[name] ?? []) as readonly string[]), token.value];
+    return;
+  }
   if (flag.choices !== undefined && !flag.choices.includes(token.value)) {
     throw badArgument(command, `${token.rawName} cannot be ${quote(token.value)}`, `It is one of ${flag.choices.join(', ')}`);
   }
@@ -67,7 +84,10 @@ function readOption(command: string, flags: Flags, token: OptionToken, values: R
 
 function parseArgsOptions(flags: Flags): Record<string, { type: 'string' | 'boolean'; short?: string }> {
   return Object.fromEntries(
-    Object.entries(flags).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]),
+    Object.entries(flags).map(([name, flag]) => {
+      const type = flag.type === 'boolean' ? 'boolean' : 'string';
+      return [name, flag.short === undefined ? { type } : { type, short: flag.short }];
+    }),
   );
 }
 

@@ -46,6 +46,8 @@ describe('parseDuration()', () => {
     for (const text of ['', '0s', '15', '25h', '-1m', '1.5h', '99999999999d', '1w']) {
       assert.throws(() => parseDuration('ttl', text, day), UserError, text);
     }
+    assert.equal(parseDuration('ttl', '10m', day, 600_000), 600_000);
+    assert.throws(() => parseDuration('ttl', '599s', day, 600_000), /--ttl "599s" is no duration between 600s and 24h\./);
   });
 });
 
