@@ -22,7 +22,7 @@ import { installUnit, requireSystemd } from './join/systemd-unit.ts';
 import { parseServerUrl } from './token/pool-address.ts';
 import { TooLateError } from './until-true.ts';
 import { checkProviderMachine } from './up/check-machine.ts';
-import { lockPool } from './up/lock.ts';
+import { lockPool, type Lock } from './up/lock.ts';
 import { defaultOffer, readMachine, toLabel } from './up/machine.ts';
 import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 import { createProgress, type Progress } from './up/progress.ts';
@@ -44,6 +44,7 @@ const flags = {
   'token-file': { type: 'string', value: 'FILE', description: 'reads the token from a file' },
   'answer-timeout': { type: 'string', value: 'DURATION', default: '15s', description: 'how long the pool may take for one answer' },
   'approval-timeout': { type: 'string', value: 'DURATION', default: '10m', description: 'how long to wait for someone to approve' },
+  agent: { type: 'boolean', negatable: true, description: 'joins only: something else here is to start potluck agent' },
   install: { type: 'boolean', description: 'runs the agent as a service of systemd, also after a reboot, instead of here' },
 } as const;
 
@@ -83,7 +84,8 @@ interface Wish {
   location: Proposal['location'];
   answerTimeoutMs: number;
   approvalTimeoutMs: number;
-  install: boolean;
+  /** Who runs the agent: this process, systemd, or somebody who has other means. */
+  runs: 'here' | 'service' | 'elsewhere';
 }
 
 /** What can be wrong with the command line is said before anything is touched. */
@@ -107,7 +109,7 @@ function readWish(values: FlagValues<typeof flags>, url: string | undefined, tok
     location: parseLocation(values),
     answerTimeoutMs: parseDuration('answer-timeout', values['answer-timeout'], 3_600_000),
     approvalTimeoutMs: parseDuration('approval-timeout', values['approval-timeout'], 7 * dayMs),
-    install: values.install,
+    runs: values.install ? 'service' : values.agent ? 'here' : 'elsewhere',
   };
 }
 
@@ -119,37 +121,47 @@ interface JoinContext {
 }
 
 async function startJoin(wish: Wish, context: JoinContext): Promise<RunningProcess> {
-  const { paths, progress } = context;
-  if (wish.install) await requireSystemd(paths.home);
+  const { paths } = context;
+  if (wish.runs === 'service') await requireSystemd(paths.home);
   const lock = await lockPool(paths, { as: 'join' });
   try {
     const enrolment = await enrol(wish, context);
-    if (wish.install) {
-      await progress.step('agent installed as a service', () => installUnit(paths.home));
-      await sayReady(enrolment, context);
-      progress.note('It runs as potluck-agent.service, also after a reboot. potluck leave takes this machine out of the pool.');
-      return { stop: () => lock.release(), done: Promise.resolve() };
-    }
-    const agent = prepareAgent(paths, enrolment, context.logger);
-    const stop = async (): Promise<void> => {
-      await agent.stop();
-      await lock.release();
-    };
-    try {
-      await progress.step('agent and container engine', () => abortable(agent.start(), context.signal));
-      await sayReady(enrolment, context);
-    } catch (error) {
-      await agent.stop();
-      throw error;
-    }
-    progress.note(
-      `Logs are in ${paths.logs}. Ctrl-C stops the agent, and instances go on; potluck leave takes this machine out of the pool.`,
-    );
-    return { stop: () => stop().then(() => progress.note('Stopped. Instances go on; potluck join goes on from here.')) };
+    if (wish.runs === 'here') return await runAgent(enrolment, context, lock);
+    if (wish.runs === 'service') await runService(enrolment, context);
+    else context.progress.note(`This machine is ${enrolment.providerName} in the pool, when potluck agent --home ${paths.home} runs.`);
+    return { stop: () => lock.release(), done: Promise.resolve() };
   } catch (error) {
     await lock.release();
     throw error;
   }
+}
+
+async function runService(enrolment: Enrolment, context: JoinContext): Promise<void> {
+  const { paths, progress } = context;
+  await progress.step('agent installed as a service', () => installUnit(paths.home));
+  await sayReady(enrolment, context);
+  progress.note('It runs as potluck-agent.service, also after a reboot. potluck leave takes this machine out of the pool.');
+}
+
+async function runAgent(enrolment: Enrolment, context: JoinContext, lock: Lock): Promise<RunningProcess> {
+  const { paths, progress, logger, signal } = context;
+  const agent = prepareAgent(paths, enrolment, logger);
+  try {
+    await progress.step('agent and container engine', () => abortable(agent.start(), signal));
+    await sayReady(enrolment, context);
+  } catch (error) {
+    await agent.stop();
+    throw error;
+  }
+  progress.note(
+    `Logs are in ${paths.logs}. Ctrl-C stops the agent, and instances go on; potluck leave takes this machine out of the pool.`,
+  );
+  const stop = async (): Promise<void> => {
+    await agent.stop();
+    await lock.release();
+    progress.note('Stopped. Instances go on; potluck join goes on from here.');
+  };
+  return { stop };
 }
 
 /** Joins, unless it was done before. */

@@ -34,7 +34,7 @@ function quote(word: string): string {
 /** Throws UserError where a service could not be installed; to be asked before anything is done. */
 export async function requireSystemd(home: string): Promise<void> {
   if (!existsSync('/run/systemd/system')) {
-    const remedy = 'Leave --install out, and have what starts services here run potluck agent';
+    const remedy = 'Join with --no-agent instead, and have what starts services here run potluck agent';
     throw new UserError('UNSUPPORTED_SYSTEM', 'systemd does not run on this machine, and --install is for it', remedy);
   }
   if (process.getuid?.() !== 0)

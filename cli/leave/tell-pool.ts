@@ -1,4 +1,5 @@
 /** What a machine that leaves says to the pool, with its own identity. */
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Provider } from '../../api/generated/provider.ts';
 import { instances, providers } from '../../api/resource-type.ts';
 import { formatTime } from '../../api/time.ts';
@@ -68,16 +69,24 @@ export function sayLeaving(draft: Provider, uid: string, grace: boolean, nowMs: 
   return undefined;
 }
 
+const deleteAttempts = 3;
+
 async function removeProvider(
   client: KubeClient,
   { name, uid }: { name: string; uid: string },
   request: { signal: AbortSignal; timeoutMs: number },
 ): Promise<void> {
-  try {
-    await client.delete(providers, { name }, { ...request, preconditions: { uid } });
-  } catch (error) {
-    // Gone, or another machine's by now.
-    if (!(error instanceof ApiError) || (error.code !== 404 && error.code !== 409)) throw error;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await client.delete(providers, { name }, { ...request, preconditions: { uid } });
+      return;
+    } catch (error) {
+      // Gone, or another machine's by now.
+      if (error instanceof ApiError && (error.code === 404 || error.code === 409)) return;
+      // With the Provider the pool cuts our connection, which may be before the answer: who asks again is not believed any more.
+      if (error instanceof ApiError || attempt >= deleteAttempts) throw error;
+      await delay(500, undefined, { signal: request.signal });
+    }
   }
 }
 
