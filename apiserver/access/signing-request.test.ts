@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { X509Certificate } from 'node:crypto';
+import './reflect-metadata.ts';
+import * as x509 from '@peculiar/x509';
+import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
 import fc from 'fast-check';
 import { createAuthority, newPrivateKey, signPublicKey, type KeyAndCertificate } from './certificates.ts';
+import { makeRequest, type KeyKind, type RequestOptions } from './request-fixtures.ts';
 import { readSigningRequest, unfitKeyProblem, type SigningRequest } from './signing-request.ts';
 
-/** PEM, by OpenSSL. */
-function openssl(...more: string[]): Buffer {
-  return execFileSync('openssl', ['req', '-new', '-nodes', '-keyout', '/dev/null', ...more], { stdio: ['ignore', 'pipe', 'ignore'] });
-}
+const jane = [
+  { type: 'O', value: 'a' },
+  { type: 'O', value: 'b' },
+  { type: 'CN', value: 'x' },
+];
 
-const onCurve = (curve: string): string[] => ['-newkey', 'ec', '-pkeyopt', `ec_paramgen_curve:${curve}`];
+function requestOf(options: RequestOptions = {}): Buffer {
+  return toPem(makeRequest({ subject: jane, ...options }).der);
+}
 
 function toPem(der: Uint8Array, type = 'CERTIFICATE REQUEST'): Buffer {
   return Buffer.from(`-----BEGIN ${type}-----\n${Buffer.from(der).toString('base64')}\n-----END ${type}-----\n`);
@@ -24,24 +29,20 @@ function read(pem: Buffer): SigningRequest {
 
 describe('readSigningRequest()', function () {
   this.timeout(20_000);
-  const kinds: [name: string, arguments_: string[], unfit: RegExp | undefined][] = [
-    ['P-256', onCurve('P-256'), undefined],
-    ['P-384', onCurve('P-384'), undefined],
-    ['P-521', onCurve('P-521'), /must be on P-256 or P-384, and this one is on secp521r1/u],
-    ['P-192', onCurve('prime192v1'), /on prime192v1/u],
-    ['Ed25519', ['-newkey', 'ed25519'], undefined],
-    ['RSA 2048', ['-newkey', 'rsa:2048'], undefined],
-    ['RSA 1024', ['-newkey', 'rsa:1024'], /at least 2048 bits, and this one has 1024/u],
+  const kinds: [kind: KeyKind, unfit: RegExp | undefined][] = [
+    ['P-256', undefined],
+    ['P-384', undefined],
+    ['P-521', /must be on P-256 or P-384, and this one is on secp521r1/u],
+    ['P-192', /on prime192v1/u],
+    ['Ed25519', undefined],
+    ['RSA-2048', undefined],
+    ['RSA-1024', /at least 2048 bits, and this one has 1024/u],
   ];
 
-  for (const [name, arguments_, unfit] of kinds) {
-    it(`reads ${name}, and says whether a certificate can be for it`, () => {
-      const { publicKey, subject } = read(openssl(...arguments_, '-subj', '/O=a/O=b/CN=x'));
-      assert.deepEqual(subject, [
-        { type: 'O', value: 'a' },
-        { type: 'O', value: 'b' },
-        { type: 'CN', value: 'x' },
-      ]);
+  for (const [kind, unfit] of kinds) {
+    it(`reads ${kind}, and says whether a certificate can be for it`, () => {
+      const { publicKey, subject } = read(requestOf({ kind }));
+      assert.deepEqual(subject, jane);
       const problem = unfitKeyProblem(publicKey);
       if (unfit === undefined) assert.equal(problem, undefined);
       else assert.match(problem ?? '', unfit);
@@ -49,12 +50,12 @@ describe('readSigningRequest()', function () {
   }
 
   it('finds every group, also those that stand in one part of the name', () => {
-    const { subject } = read(openssl(...onCurve('P-256'), '-multivalue-rdn', '-subj', '/CN=x+O=system:masters'));
+    const { subject } = read(requestOf({ isOnePart: true, subject: [...jane, { type: 'O', value: 'system:masters' }] }));
     assert.ok(subject.some(({ type, value }) => type === 'O' && value === 'system:masters'));
   });
 
   it('refuses other blocks, bytes that follow, and what is too long', () => {
-    const pem = openssl(...onCurve('P-256'), '-subj', '/CN=x');
+    const pem = requestOf();
     const { der } = read(pem);
     assert.deepEqual(read(Buffer.concat([Buffer.from('Subject: x\n'), pem])).der, der, 'text around it does not count');
     assert.match(readSigningRequest(toPem(der, 'CERTIFICATE')).problem ?? '', /^PEM block type must be CERTIFICATE REQUEST$/u);
@@ -64,7 +65,7 @@ describe('readSigningRequest()', function () {
   });
 
   it('believes nothing that its signature does not cover', () => {
-    const { der } = read(openssl(...onCurve('P-256'), '-subj', '/CN=x'));
+    const { der } = read(requestOf());
     const headerBytes = 3;
     const signedBytes = headerBytes + (der[headerBytes + 1] ?? 0);
     for (let index = headerBytes; index < signedBytes; index += 1) {
@@ -75,7 +76,7 @@ describe('readSigningRequest()', function () {
   });
 
   it('answers garbage in bounded time, and never throws', () => {
-    const { der } = read(openssl(...onCurve('P-256'), '-subj', '/CN=x'));
+    const { der } = read(requestOf());
     const change = fc.record({ at: fc.nat(der.length - 1), byte: fc.nat(255) });
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 8 }), (changes) => {
@@ -117,8 +118,7 @@ describe('signPublicKey()', function () {
 
   it('takes nothing of the request but its key', async () => {
     const ca = await authority();
-    const extensions = ['-addext', 'subjectAltName=DNS:pool.example', '-addext', 'basicConstraints=critical,CA:true'];
-    const pem = openssl(...onCurve('P-384'), '-subj', '/O=system:masters/CN=admin', ...extensions);
+    const pem = requestOf({ kind: 'P-384', subject: [{ type: 'O', value: 'system:masters' }], isGreedy: true });
     const text = await signPublicKey(ca, client(pem), { nowMs, lifetimeMs: dayMs });
     const certificate = new X509Certificate(text);
     assert.deepEqual(
@@ -133,32 +133,33 @@ describe('signPublicKey()', function () {
     assert.ok(certificate.verify(new X509Certificate(ca.certPem).publicKey));
     const again = new X509Certificate(await signPublicKey(ca, client(pem), { nowMs, lifetimeMs: dayMs }));
     assert.notEqual(again.serialNumber, certificate.serialNumber);
-    assert.match(printed(text), /Key Usage: critical\s+Digital Signature\s*\n/u);
-    assert.match(printed(await signPublicKey(ca, client(pem, true), { nowMs, lifetimeMs: dayMs })), /Digital Signature, Key Encipherment/u);
+    assert.equal(usagesOf(text), x509.KeyUsageFlags.digitalSignature);
+    const rsa = await signPublicKey(ca, client(requestOf({ kind: 'RSA-2048' }), true), { nowMs, lifetimeMs: dayMs });
+    assert.equal(usagesOf(rsa), x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment);
   });
 
   it('ends with the authority at the latest', async () => {
     const ca = await authority(dayMs);
-    const text = await signPublicKey(ca, client(openssl('-newkey', 'ed25519', '-subj', '/CN=x')), { nowMs, lifetimeMs: 7 * dayMs });
+    const text = await signPublicKey(ca, client(requestOf({ kind: 'Ed25519' })), { nowMs, lifetimeMs: 7 * dayMs });
     assert.equal(new X509Certificate(text).validToDate.toISOString(), '2026-01-02T00:00:00.000Z');
   });
 
   it('signs by an authority that somebody brought, of RSA or P-384', async () => {
-    for (const kind of [['-newkey', 'rsa:2048'], onCurve('P-384')]) {
-      const both = execFileSync('openssl', ['req', '-x509', '-nodes', '-keyout', '-', '-days', '3650', '-subj', '/CN=ca', ...kind], {
-        stdio: ['ignore', 'pipe', 'ignore'],
-      }).toString();
-      const [keyPem = '', rest = ''] = both.split(/(?<=-----END PRIVATE KEY-----\n)/u);
-      const text = await signPublicKey({ keyPem, certPem: rest }, client(openssl(...onCurve('P-256'), '-subj', '/CN=x')), {
-        nowMs,
-        lifetimeMs: dayMs,
-      });
-      const certificate = new X509Certificate(text);
-      assert.ok(certificate.checkIssued(new X509Certificate(rest)) && certificate.verify(new X509Certificate(rest).publicKey), kind.join());
+    const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256', modulusLength: 2048, publicExponent: Uint8Array.of(1, 0, 1) };
+    for (const algorithm of [rsa, { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' }]) {
+      const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+      const extensions = [new x509.BasicConstraintsExtension(true, 0, true)];
+      const made = await x509.X509CertificateGenerator.createSelfSigned({ name: 'CN=ca', keys, signingAlgorithm: algorithm, extensions });
+      const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
+      const keyPem = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }).export({ format: 'pem', type: 'pkcs8' }).toString();
+      const ca = { keyPem, certPem: made.toString('pem') };
+      const issuer = new X509Certificate(ca.certPem);
+      const certificate = new X509Certificate(await signPublicKey(ca, client(requestOf()), { nowMs: Date.now(), lifetimeMs: dayMs }));
+      assert.ok(certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey), algorithm.name);
     }
   });
 });
 
-function printed(pem: string): string {
-  return execFileSync('openssl', ['x509', '-noout', '-text'], { input: pem }).toString();
+function usagesOf(pem: string): number | undefined {
+  return new x509.X509Certificate(pem).getExtension(x509.KeyUsagesExtension)?.usages;
 }

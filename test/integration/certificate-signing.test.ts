@@ -1,6 +1,5 @@
 /** How machines get certificates: a real API server and etcd, the controller in this process or killed as one of its own, real kubectls. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import type { JoinToken } from '../../api/generated/join-token.ts';
@@ -15,6 +14,8 @@ import {
 } from '../../api/names.ts';
 import { apiVersionOf, certificateSigningRequests, events, joinTokens, members, providers } from '../../api/resource-type.ts';
 import type { CertificateSigningRequest } from '../../api/resource-type.ts';
+import { makeRequest } from '../../apiserver/access/request-fixtures.ts';
+import type { RequestOptions } from '../../apiserver/access/request-fixtures.ts';
 import { isNotFound } from '../../client/client.ts';
 import { createClient } from '../../client/kube-client.ts';
 import type { KubeClient } from '../../client/kube-client.ts';
@@ -508,26 +509,17 @@ describe('signing requests', function () {
       await start();
       const identity = newIdentity();
       const token = await newToken({ uses: 10 });
-      const attempt = (arguments_: string[]): Promise<string> => {
-        const der = openssl(arguments_);
+      const attempt = (options: RequestOptions): Promise<string> => {
+        const { der } = makeRequest(options);
         return ask(token, joinRequest({ tokenId: token.id, key: { keyPem: '', der }, identity }));
       };
-      assert.match(
-        await refusalOf(await attempt(['-newkey', 'rsa:512', '-subj', '/CN=x'])),
-        /^InvalidRequest: an RSA key must have at least 2048 bits/u,
-      );
-      const p192 = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime192v1', '-subj', '/CN=x'];
-      assert.match(await refusalOf(await attempt(p192)), /must be on P-256 or P-384, and this one is on prime192v1/u);
-      const greedy = [
-        '-newkey',
-        'rsa:2048',
-        '-subj',
-        '/O=system:masters/CN=admin',
-        '-addext',
-        'subjectAltName=DNS:pool.example',
-        '-addext',
+      assert.match(await refusalOf(await attempt({ kind: 'RSA-512' })), /^InvalidRequest: an RSA key must have at least 2048 bits/u);
+      assert.match(await refusalOf(await attempt({ kind: 'P-192' })), /must be on P-256 or P-384, and this one is on prime192v1/u);
+      const subject = [
+        { type: 'O', value: 'system:masters' },
+        { type: 'CN', value: 'admin' },
       ];
-      const certificate = await untilIssued(await attempt([...greedy, 'basicConstraints=critical,CA:true']));
+      const certificate = await untilIssued(await attempt({ kind: 'RSA-2048', isGreedy: true, subject }));
       assert.match(certificate.subject, /^O=system:providers\nCN=system:provider:[-0-9a-f]{36}$/u);
       assert.equal(certificate.subjectAltName, undefined);
       assert.equal(certificate.ca, false);
@@ -697,12 +689,6 @@ describe('signing requests', function () {
 function providerNamed(name: string, owner: string): Provider {
   const offer = { cpu: '1', memory: '1Gi', disk: '1Gi' };
   return { apiVersion: apiVersionOf(providers), kind: providers.kind, metadata: { name }, spec: { owner, offer } };
-}
-
-function openssl(more: string[]): Buffer {
-  return execFileSync('openssl', ['req', '-new', '-nodes', '-keyout', '/dev/null', '-outform', 'DER', ...more], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
 }
 
 function ignoreNotFound(error: unknown): void {
