@@ -24,7 +24,7 @@ import { importTestImage, testImage } from './image.ts';
 import { freePort } from './free-port.ts';
 import { runKubectl } from './kubectl.ts';
 import type { KubectlResult } from './kubectl.ts';
-import { startPotluck } from './processes.ts';
+import { realTimers, startPotluck, underClock } from './processes.ts';
 import type { TestProcess } from './processes.ts';
 
 export interface ProviderOptions {
@@ -33,6 +33,8 @@ export interface ProviderOptions {
   latitude?: number;
   longitude?: number;
   offer?: Record<string, string>;
+  /** How far the machine's clock is from ours, as faketime takes it: `+10m`. */
+  clockOffset?: string;
 }
 
 export interface PoolOptions {
@@ -139,7 +141,7 @@ export class TestPool {
     const home = join(this.home, 'providers', options.name);
     await this.#join(options, home, server);
     const args = ['agent', '--home', home, '--log-level', 'debug'];
-    const agent = await startPotluck(`agent-${options.name}`, args, this.#log(`agent-${options.name}`));
+    const agent = await startPotluck(`agent-${options.name}`, args, this.#log(`agent-${options.name}`), options.clockOffset);
     const engine = new Docker({ socketPath: join(home, 'engine', 'docker.sock') });
     this.providers.push({ name: options.name, home, agent, engine });
     await eventually(() => engine.ping(), { timeoutMs: 60_000, what: `the engine of ${options.name}`, intervalMs: 100 });
@@ -147,30 +149,25 @@ export class TestPool {
   }
 
   /** By the real commands, as a machine somewhere else would. */
-  async #join({ name, region, latitude, longitude, offer }: ProviderOptions, home: string, server: string): Promise<void> {
-    const token = await this.potluck(
-      'token',
-      'create',
-      '--owner',
-      'tests',
-      '--server',
-      server,
-      '-o',
-      'json',
-      '--kubeconfig',
-      this.kubeconfig,
-    );
-    const invitation = (JSON.parse(token) as { token: string }).token;
+  async #join(options: ProviderOptions, home: string, server: string): Promise<void> {
+    const { name, region, latitude, longitude, offer, clockOffset } = options;
+    const create = ['token', 'create', '--owner', 'tests', '--server', server, '-o', 'json', '--kubeconfig', this.kubeconfig];
+    const invitation = (JSON.parse(await this.#run(create)) as { token: string }).token;
     const amounts = Object.entries(offer ?? { cpu: '2', memory: '4Gi', disk: '4Gi' }).map(([resource, amount]) => `${resource}=${amount}`);
     const place = { region, latitude, longitude };
     const placeFlags = Object.entries(place).flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}=${value}`]));
     const flags = ['--name', name, '--offer', amounts.join(','), ...placeFlags, '--home', home, '--no-agent'];
-    await this.potluck('join', server, invitation, ...flags);
+    await this.#run(['join', server, invitation, ...flags], clockOffset);
   }
 
   /** Runs a command of ours to its end and answers what it printed; throws when it fails. */
-  async potluck(...args: string[]): Promise<string> {
-    const { stdout } = await promisify(execFile)(process.execPath, [mainFile, ...args], { timeout: 60_000 });
+  potluck(...args: string[]): Promise<string> {
+    return this.#run(args);
+  }
+
+  async #run(args: readonly string[], clockOffset?: string): Promise<string> {
+    const [command, ...rest] = underClock(clockOffset, [process.execPath, mainFile, ...args]);
+    const { stdout } = await promisify(execFile)(command, rest, { timeout: 60_000, env: { ...process.env, ...realTimers } });
     return stdout;
   }
 

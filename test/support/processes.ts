@@ -21,15 +21,22 @@ export interface TestProcess {
   readonly running: boolean;
 }
 
+/** For faketime: only the wall clock is another, as on a machine whose clock was set wrong. */
+export const realTimers = { FAKETIME_DONT_FAKE_MONOTONIC: '1' };
+
+/** The command line under a wall clock that is `offset` from ours, for example `+10m`; faketime becomes the program, so its pid is the program's. */
+export function underClock(offset: string | undefined, command: readonly [string, ...string[]]): [string, ...string[]] {
+  return offset === undefined ? [...command] : ['faketime', '-f', offset, ...command];
+}
+
 /** Starts `potluck <args>` on this Node itself, so that its pid is the program's own. Output goes to `logFile`. */
-export async function startPotluck(name: string, args: readonly string[], logFile: string): Promise<TestProcess> {
+export async function startPotluck(name: string, args: readonly string[], logFile: string, clockOffset?: string): Promise<TestProcess> {
   await mkdir(dirname(logFile), { recursive: true });
   let child = launch();
 
   function launch(): ChildProcess {
-    const started = spawn(process.execPath, [...(args[0] === 'agent' ? agentFlags : []), main, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const [command, ...rest] = underClock(clockOffset, [process.execPath, ...(args[0] === 'agent' ? agentFlags : []), main, ...args]);
+    const started = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...realTimers } });
     const log = createWriteStream(logFile, { flags: 'a' });
     started.stdout.pipe(log, { end: false });
     started.stderr.pipe(log, { end: false });
