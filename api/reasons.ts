@@ -1,7 +1,7 @@
 /** Condition types and reasons. An event's reason is the reason of the condition that it tells of. */
 
 export const conditionTypes = {
-  /** Instance: it runs and its limits hold. Provider: it can take instances. */
+  /** Instance: it runs and its limits hold. Provider: it can take instances. Member: everything that they may do, they can do. */
   ready: 'Ready',
   /** Instance: it has a place. */
   scheduled: 'Scheduled',
@@ -9,6 +9,8 @@ export const conditionTypes = {
   imageReady: 'ImageReady',
   /** Instance: the agent removed its container and everything that belonged to it. */
   containerRemoved: 'ContainerRemoved',
+  /** Member: every SSH key can be read. */
+  sshKeysValid: 'SSHKeysValid',
 } as const;
 
 export const reasons = {
@@ -34,6 +36,8 @@ export const reasons = {
   oomKilled: 'OOMKilled',
   crashLoopBackOff: 'CrashLoopBackOff',
   createFailed: 'CreateFailed',
+  /** Kubernetes' own: a secret or a config map that the container needs is missing. */
+  createContainerConfigError: 'CreateContainerConfigError',
   engineUnavailable: 'EngineUnavailable',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',
@@ -57,6 +61,14 @@ export const reasons = {
   // Events of joining
   providerJoined: 'ProviderJoined',
   joinWaits: 'JoinWaits',
+  // Ready (member)
+  provisioned: 'Provisioned',
+  namespaceTaken: 'NamespaceTaken',
+  namespaceTerminating: 'NamespaceTerminating',
+  quotaRefused: 'QuotaRefused',
+  // SSHKeysValid
+  keysRead: 'KeysRead',
+  invalidSshKey: 'InvalidSSHKey',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

@@ -199,7 +199,7 @@ export class Snapshot implements SnapshotView {
     this.labels[slot] = metadata.labels ?? noLabels;
     this.taints[slot] = spec.taints ?? noTaints;
     this.ready[slot] = isReady(provider) ? 1 : 0;
-    this.available[slot] = spec.available !== false && metadata.deletionTimestamp === undefined ? 1 : 0;
+    this.available[slot] = isAvailable(provider) ? 1 : 0;
     this.#writeLocation(slot, spec.location ?? {});
     this.allocatable.set(allocatableRow(status?.allocatable), slot * resourceCount);
     this.most.set(mostRow(spec), slot * resourceCount);
@@ -245,6 +245,11 @@ export class Snapshot implements SnapshotView {
   }
 }
 
+/** Nobody takes it away: not its owner, not the machine itself, which may leave, not whoever deletes it. */
+function isAvailable({ metadata, spec, status }: Provider): boolean {
+  return spec.available !== false && status?.leavingAt === undefined && metadata.deletionTimestamp === undefined;
+}
+
 export function isReady(provider: Provider): boolean {
   return provider.status?.conditions?.some(({ type, status }) => type === conditionTypes.ready && status === 'True') ?? false;
 }
@@ -252,5 +257,13 @@ export function isReady(provider: Provider): boolean {
 /** Two providers with the same text are the same to placement. */
 function relevantText(provider: Provider): string {
   const { metadata, spec, status } = provider;
-  return JSON.stringify([metadata.uid, metadata.labels, metadata.deletionTimestamp, spec, status?.allocatable, isReady(provider)]);
+  return JSON.stringify([
+    metadata.uid,
+    metadata.labels,
+    metadata.deletionTimestamp,
+    spec,
+    status?.allocatable,
+    status?.leavingAt,
+    isReady(provider),
+  ]);
 }

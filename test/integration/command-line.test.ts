@@ -42,11 +42,11 @@ describe('bin/potluck', function () {
     const overview = await run(['--help']);
     assert.equal(overview.code, 0);
     const commands = [...overview.stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map((match) => match[1] ?? '');
-    assert.deepEqual(commands.sort(), ['agent', 'down', 'server', 'status', 'up']);
+    assert.deepEqual(commands.sort(), ['agent', 'down', 'join', 'leave', 'member', 'server', 'status', 'token', 'up']);
     for (const command of commands) {
       const { code, stdout } = await run([command, '--help']);
       assert.equal(code, 0);
-      assert.match(stdout, new RegExp(`^potluck ${command}: .*--home DIR`, 's'));
+      assert.match(stdout, new RegExp(`^potluck ${command}: .*(--home DIR|potluck ${command} COMMAND --help)`, 's'));
     }
   });
 

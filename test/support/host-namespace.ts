@@ -17,6 +17,7 @@ export interface HostNamespace {
   snapshot(home: string): Promise<Record<string, string>>;
   /** Another namespace on its network, for example the owner's LAN: 192.168.50.2 there, 192.168.50.1 here. */
   lan: string;
+  runInLan(command: string, ...args: string[]): Promise<string>;
   remove(): Promise<void>;
 }
 
@@ -34,9 +35,9 @@ export async function makeHostNamespace(): Promise<HostNamespace> {
   await run('ip', 'link', 'add', 'lan0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', lan);
   await run('ip', 'address', 'add', '192.168.50.1/24', 'dev', 'lan0');
   await run('ip', 'link', 'set', 'lan0', 'up');
-  const inLan = (...args: string[]): Promise<string> => runCommand('nsenter', [`--net=${lan}`, 'ip', ...args]);
-  await inLan('address', 'add', '192.168.50.2/24', 'dev', 'eth0');
-  await inLan('link', 'set', 'eth0', 'up');
+  const runInLan = (command: string, ...args: string[]): Promise<string> => runCommand('nsenter', [`--net=${lan}`, command, ...args]);
+  await runInLan('ip', 'address', 'add', '192.168.50.2/24', 'dev', 'eth0');
+  await runInLan('ip', 'link', 'set', 'eth0', 'up');
   await run('ip', 'route', 'add', 'default', 'via', '192.168.50.2');
 
   async function snapshot(home: string): Promise<Record<string, string>> {
@@ -46,6 +47,9 @@ export async function makeHostNamespace(): Promise<HostNamespace> {
       nft: withoutCounters(await run('nft', 'list', 'ruleset')),
       iptables: withoutCounters(await run('iptables-save')),
       forwarding: await run('cat', '/proc/sys/net/ipv4/ip_forward'),
+      // The network's are the namespace's own; of the others, those that container engines are known to change.
+      sysctls: withoutCounts(await run('sh', '-c', 'grep -rs . /proc/sys/net /proc/sys/vm /proc/sys/fs/inotify /proc/sys/user || true')),
+      qdiscs: await run('tc', 'qdisc', 'show'),
       mounts: linesWith(await readFile('/proc/self/mounts', 'utf8'), home),
       loopDevices: linesWith(await runCommand('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']), home),
       cgroups: await runCommand('find', ['/sys/fs/cgroup', '-maxdepth', '2', '-name', poolPaths(home).cgroup]),
@@ -56,7 +60,7 @@ export async function makeHostNamespace(): Promise<HostNamespace> {
     for (const file of [path, lan]) await runCommand('umount', [file]);
     await rm(directory, { recursive: true, force: true });
   }
-  return { path, lan, run, snapshot, remove };
+  return { path, lan, run, runInLan, snapshot, remove };
 }
 
 /** Other tests may run on the machine. */
@@ -64,6 +68,15 @@ function linesWith(text: string, part: string): string {
   return text
     .split('\n')
     .filter((line) => line.includes(part))
+    .join('\n');
+}
+
+/** Without what counts, or is made up anew at each reading. */
+function withoutCounts(sysctls: string): string {
+  return sysctls
+    .split('\n')
+    .filter((line) => !/nf_conntrack_count|random|stable_secret|\/route\/flush|netdev_rss_key|hugepages|dirty_/.test(line))
+    .sort()
     .join('\n');
 }
 

@@ -2,20 +2,21 @@
  * A whole pool of real parts for tests: etcd, API server, controller and agents as processes of their own, each agent with the pool's own
  * engine in its own network namespace. Every part can be killed and started again by name.
  */
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import Docker from 'dockerode';
 import type { ContainerInspectInfo } from 'dockerode';
-import { openPki } from '../../apiserver/access/pki.ts';
-import { writeKubeconfig } from '../../apiserver/access/kubeconfig.ts';
 import type { Instance } from '../../api/generated/instance.ts';
-import { instanceUidLabel, providersGroup, providerUser } from '../../api/names.ts';
+import { instanceUidLabel } from '../../api/names.ts';
 import { instances, providers } from '../../api/resource-type.ts';
 import { isNotFound } from '../../client/client.ts';
 import type { Client } from '../../client/client.ts';
 import { createClient } from '../../client/kube-client.ts';
+import { currentEntries, loadKubeconfig } from '../../client/kubeconfig.ts';
 import { startEtcd } from './etcd.ts';
 import type { TestEtcd } from './etcd.ts';
 import { eventually } from './eventually.ts';
@@ -36,6 +37,10 @@ export interface ProviderOptions {
 
 export interface PoolOptions {
   providers: readonly ProviderOptions[];
+  /** Another name or address in the certificate of the API. */
+  extraName?: string;
+  /** As the controller's `--cluster-signing-duration`. */
+  certificateLife?: string;
 }
 
 /** A part that can be killed; `agent` and `dockerd` are the first provider's. */
@@ -54,7 +59,7 @@ interface TestProvider {
   readonly engine: Docker;
 }
 
-const dayMs = 86_400_000;
+const mainFile = join(import.meta.dirname, '../../cli/main.ts');
 
 export async function startTestPool(options: PoolOptions): Promise<TestPool> {
   const home = await mkdtemp(join(tmpdir(), 'potluck-pool-'));
@@ -90,14 +95,29 @@ export class TestPool {
     return join(this.home, 'kubeconfig');
   }
 
+  /** The URL of the API, on this machine. */
+  async server(): Promise<string> {
+    return currentEntries(await loadKubeconfig(this.kubeconfig)).cluster.server;
+  }
+
   async start(options: PoolOptions): Promise<void> {
     this.#etcd = await startEtcd();
     const listen = `127.0.0.1:${await freePort()}`;
     const etcd = ['--etcd-servers', this.#etcd.endpoint];
+    const names = options.extraName === undefined ? [] : ['--extra-names', options.extraName];
+    const signing = options.certificateLife === undefined ? [] : ['--cluster-signing-duration', options.certificateLife];
     const common = ['--home', this.home, '--log-level', 'debug'];
-    this.#api = await startPotluck('api', ['server', '--components=api', '--listen', listen, ...etcd, ...common], this.#log('api'));
+    this.#api = await startPotluck(
+      'api',
+      ['server', '--components=api', '--listen', listen, ...etcd, ...common, ...names],
+      this.#log('api'),
+    );
     await this.#untilReady(listen);
-    this.#controller = await startPotluck('controller', ['server', '--components=controller', ...common], this.#log('controller'));
+    this.#controller = await startPotluck(
+      'controller',
+      ['server', '--components=controller', ...common, ...signing],
+      this.#log('controller'),
+    );
     this.#client = createClient({ kubeconfig: this.kubeconfig, userAgent: 'potluck-test' });
     await Promise.all(options.providers.map((provider) => this.#addProvider(provider, `https://${listen}`)));
     await eventually(() => this.#assertProvidersReady(), { timeoutMs: 60_000, what: 'every provider to be Ready' });
@@ -117,48 +137,41 @@ export class TestPool {
 
   async #addProvider(options: ProviderOptions, server: string): Promise<void> {
     const home = join(this.home, 'providers', options.name);
-    const provider = await this.client.create(providers, {
-      apiVersion: 'potluck.dev/v1alpha1',
-      kind: 'Provider',
-      metadata: { name: options.name },
-      spec: {
-        owner: 'tests',
-        offer: options.offer ?? { cpu: '2', memory: '4Gi', disk: '4Gi' },
-        location: {
-          ...(options.region === undefined ? {} : { region: options.region }),
-          ...(options.latitude === undefined ? {} : { latitude: options.latitude }),
-          ...(options.longitude === undefined ? {} : { longitude: options.longitude }),
-        },
-      },
-    });
-    const uid = provider.metadata.uid ?? '';
-    const pki = await openPki({ directory: join(this.home, 'pki'), serverNames: [], now: Date.now });
-    const identity = await pki.issueClientCertificate({
-      commonName: providerUser(uid),
-      organizations: [providersGroup],
-      lifetimeMs: dayMs,
-    });
-    const kubeconfig = join(home, 'agent', 'kubeconfig');
-    await mkdir(join(home, 'agent'), { recursive: true });
-    await writeKubeconfig({ path: kubeconfig, server, caPem: pki.caPem, ...identity, user: providerUser(uid) });
-    const args = [
-      'agent',
-      '--provider',
-      options.name,
-      '--kubeconfig',
-      kubeconfig,
-      '--home',
-      home,
-      '--engine',
-      'pool',
-      '--log-level',
-      'debug',
-    ];
+    await this.#join(options, home, server);
+    const args = ['agent', '--home', home, '--log-level', 'debug'];
     const agent = await startPotluck(`agent-${options.name}`, args, this.#log(`agent-${options.name}`));
     const engine = new Docker({ socketPath: join(home, 'engine', 'docker.sock') });
     this.providers.push({ name: options.name, home, agent, engine });
     await eventually(() => engine.ping(), { timeoutMs: 60_000, what: `the engine of ${options.name}`, intervalMs: 100 });
     await importTestImage(join(home, 'engine', 'docker.sock'));
+  }
+
+  /** By the real commands, as a machine somewhere else would. */
+  async #join({ name, region, latitude, longitude, offer }: ProviderOptions, home: string, server: string): Promise<void> {
+    const token = await this.potluck(
+      'token',
+      'create',
+      '--owner',
+      'tests',
+      '--server',
+      server,
+      '-o',
+      'json',
+      '--kubeconfig',
+      this.kubeconfig,
+    );
+    const invitation = (JSON.parse(token) as { token: string }).token;
+    const amounts = Object.entries(offer ?? { cpu: '2', memory: '4Gi', disk: '4Gi' }).map(([resource, amount]) => `${resource}=${amount}`);
+    const place = { region, latitude, longitude };
+    const placeFlags = Object.entries(place).flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}=${value}`]));
+    const flags = ['--name', name, '--offer', amounts.join(','), ...placeFlags, '--home', home, '--no-agent'];
+    await this.potluck('join', server, invitation, ...flags);
+  }
+
+  /** Runs a command of ours to its end and answers what it printed; throws when it fails. */
+  async potluck(...args: string[]): Promise<string> {
+    const { stdout } = await promisify(execFile)(process.execPath, [mainFile, ...args], { timeout: 60_000 });
+    return stdout;
   }
 
   async #assertProvidersReady(): Promise<void> {
