@@ -201,7 +201,6 @@ async function removeProvider({ enrolment, pool, answers }: Leaving, { progress,
     await progress.step(`provider ${providerName} removed from the pool`, () => pool.removeProvider());
     return undefined;
   } catch (error) {
-    if (error instanceof UnknownToPoolError) return undefined;
     if (!force) throw error;
     progress.note(`  ${(error as Error).message}`);
     return providerName;

@@ -55,7 +55,11 @@ export function talkToPool(home: string, enrolment: Enrolment, signal: AbortSign
       const { items } = await ask((pool) => pool.list(instances, { ...request, fieldSelector: `status.assignment.providerUID=${uid}` }));
       return items.map(({ metadata }) => `${metadata.namespace ?? ''}/${metadata.name ?? ''}`);
     },
-    removeProvider: () => ask((pool) => removeProvider(pool, { name, uid }, request)),
+    removeProvider: async () => {
+      await ask((pool) => removeProvider(pool, { name, uid }, request)).catch((error: unknown) => {
+        if (!(error instanceof UnknownToPoolError)) throw error;
+      });
+    },
     close: () => client.close(),
   };
 }
