@@ -25,6 +25,7 @@ export const needs = [
   { program: 'nft', package: 'nftables', for: 'start' },
   { program: 'iptables', package: 'iptables', for: 'start' },
   { program: 'ip', package: 'iproute2', for: 'start' },
+  { program: 'tc', package: 'iproute2', for: 'start' },
   { program: 'mkfs.btrfs', package: 'btrfs-progs', for: 'start' },
   { program: 'mount', package: 'mount', for: 'start' },
   { program: 'nsenter', package: 'util-linux', for: 'start' },
@@ -33,6 +34,8 @@ export const needs = [
   { program: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring', for: 'start' },
   { program: 'kubectl', package: 'kubernetes-client', for: 'start', elsewhere: 'https://kubernetes.io/docs/tasks/tools/' },
   { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
+  { program: 'iperf3', package: 'iperf3', for: 'test' },
+  { program: 'tcpdump', package: 'tcpdump', for: 'test' },
 ];
 
 const minute = 60_000;
