@@ -35,6 +35,7 @@ export const reasons = {
   crashLoopBackOff: 'CrashLoopBackOff',
   createFailed: 'CreateFailed',
   engineUnavailable: 'EngineUnavailable',
+  wallsDown: 'WallsDown',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',
   // Ready (provider)

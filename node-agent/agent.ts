@@ -11,9 +11,11 @@ import type { Logger } from '../runtime/logger.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
+import { ShapedEngine } from './engine/shaped-engine.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
 import { RunningAgent } from './running-agent.ts';
+import type { RunningAgentOptions } from './running-agent.ts';
 
 export interface AgentOptions {
   /** With the provider's own credentials. */
@@ -25,6 +27,8 @@ export interface AgentOptions {
   home: string;
   /** The pool's own engine, started by the agent; or one that somebody else runs. */
   engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
+  /** An IPv4 address that the pool's own engine asks for instances; the machine's own name server when absent. */
+  nameServer?: string;
   logger: Logger;
   /** Gives up a start that waits for the API. */
   signal?: AbortSignal;
@@ -43,12 +47,12 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
-  const { engine, release } = await openEngine(options);
+  const { engine, network, release } = await openEngine(options);
   try {
     const provider = await findProvider(options);
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
     const machine = await readMachine('/');
-    const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, logger });
+    const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, ...network, logger });
     agent.start();
     const stop = async (): Promise<void> => {
       await agent.stop();
@@ -61,10 +65,26 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-async function openEngine({ engine, home, logger }: AgentOptions): Promise<{ engine: Engine; release: () => Promise<void> }> {
-  if (engine.kind === 'socket') return { engine: createDockerEngine(engine.socketPath), release: () => Promise.resolve() };
-  const pool = await startPoolEngine({ home, logger, ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }) });
-  return { engine: createDockerEngine(pool.socketPath), release: () => pool.detach() };
+interface OpenEngine {
+  engine: Engine;
+  network: Pick<RunningAgentOptions, 'network'>;
+  release(): Promise<void>;
+}
+
+async function openEngine({ engine, nameServer, home, logger }: AgentOptions): Promise<OpenEngine> {
+  if (engine.kind === 'socket') return { engine: createDockerEngine(engine.socketPath), network: {}, release: () => Promise.resolve() };
+  const pool = await startPoolEngine({
+    home,
+    logger,
+    ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }),
+    ...(nameServer === undefined ? {} : { nameServer }),
+  });
+  const { bandwidth, walls } = pool;
+  return {
+    engine: new ShapedEngine(createDockerEngine(pool.socketPath), bandwidth),
+    network: { network: { bandwidth, walls } },
+    release: () => pool.detach(),
+  };
 }
 
 /** Waits for the API as long as it takes. */

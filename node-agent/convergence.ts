@@ -42,6 +42,8 @@ export interface ConvergenceOptions {
   diskUsage: DiskUsage;
   topology: CpuTopology;
   recorder: EventRecorder;
+  /** Why the walls around instances do not stand; undefined when they do. */
+  wallsDown: () => string | undefined;
 }
 
 /** Steps of one pass; an instance takes six from nothing to running. */
@@ -133,6 +135,7 @@ export class Convergence implements Controller {
   #world(uid: string): World {
     const { providerUid, health, observed, journal, images } = this.#options;
     const desired = this.#desired(uid);
+    const wallsDown = this.#options.wallsDown();
     return {
       nowMs: Date.now(),
       providerUid,
@@ -144,6 +147,8 @@ export class Convergence implements Controller {
       images: images.states,
       cpus: this.#planCpus(uid),
       diskQuota: health.diskQuota,
+      bandwidth: health.bandwidth,
+      ...(wallsDown === undefined ? {} : { wallsDown }),
     };
   }
 

@@ -16,11 +16,14 @@ import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
 import type { Engine } from './engine/engine.ts';
+import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
 import type { ImageStore } from './image-store.ts';
 import { readDisk } from './inventory/machine.ts';
 import type { Machine } from './inventory/machine.ts';
 import type { Journal } from './journal/journal.ts';
+import type { BandwidthLimits } from './limits/bandwidth/bandwidth-limits.ts';
+import { offeredBandwidth } from './limits/bandwidth/offered-bandwidth.ts';
 import { ObservedContainers } from './observed-containers.ts';
 import { keepProviderLease } from './provider-lease.ts';
 import type { ProviderLease } from './provider-lease.ts';
@@ -37,7 +40,15 @@ export interface RunningAgentOptions {
   /** Closed at the end. */
   journal: Journal;
   machine: Machine;
+  /** Of the pool's own engine; another one is its owner's business. */
+  network?: PoolNetworkControl;
   logger: Logger;
+}
+
+/** What the pool's engine holds besides the engine's own limits. */
+export interface PoolNetworkControl {
+  bandwidth: BandwidthLimits;
+  walls: WallState;
 }
 
 /** Everything is looked at this often, whatever was heard of it. */
@@ -58,12 +69,14 @@ export class RunningAgent {
   readonly #reporter: ProviderReporter;
   #provider: Provider;
   #lease: ProviderLease | undefined;
+  #unlisten: (() => void) | undefined;
   #resync: Promise<void> = Promise.resolve();
 
   constructor(options: RunningAgentOptions) {
     const { client, providerName, providerUid, engine, journal, machine, logger } = options;
     this.#options = options;
     this.#provider = options.provider;
+    const walls = options.network?.walls;
     const indexes = { uid: ({ metadata: { uid } }: Instance) => (uid === undefined ? [] : [uid]) };
     const fieldSelector = `status.assignment.providerUID=${providerUid}`;
     this.#informer = createInformer(client, instances, { fieldSelector, indexes, logger });
@@ -99,6 +112,7 @@ export class RunningAgent {
       diskUsage: this.#diskUsage,
       topology: machine.topology,
       recorder: this.#recorder,
+      wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
     });
     this.#manager = createManager({ logger });
     this.#manager.add(this.#convergence);
@@ -106,6 +120,8 @@ export class RunningAgent {
 
   start(): void {
     const { client, providerName, providerUid, journal, logger } = this.#options;
+    this.#unlisten = this.#options.network?.walls.onChange(() => this.#convergence.enqueueAll());
+    this.#shapeAll();
     this.#lease = keepProviderLease({ client, providerName, providerUid, logger });
     this.#manager.start();
     this.#health.start();
@@ -123,6 +139,7 @@ export class RunningAgent {
   /** Containers go on running. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#unlisten?.();
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
     await Promise.all([this.#images.stop(), this.#diskUsage.stop(), this.#reporter.stop(), this.#lease?.stop(), this.#recorder.stop()]);
@@ -136,8 +153,17 @@ export class RunningAgent {
     // The lease's owner writes conditions all the time; only these decide what instances get.
     const relevant = ({ spec, status }: Provider): string => JSON.stringify([spec, status?.allocatable]);
     if (relevant(before) === relevant(provider)) return;
+    this.#shapeAll();
     this.#convergence.enqueueAll();
     this.#reporter.reportSoon();
+  }
+
+  /** What is not taken up now is with the next upkeep of the engine. */
+  #shapeAll(): void {
+    const { network, logger } = this.#options;
+    network?.bandwidth
+      .setOffer(offeredBandwidth(this.#provider))
+      .catch((error: unknown) => logger.warn('the bandwidth that is offered cannot be set yet', { error }));
   }
 
   #onImage(reference: string): void {

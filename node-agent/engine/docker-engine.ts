@@ -51,6 +51,7 @@ class DockerEngine implements Engine {
       // Others can (overlay2 on xfs with project quotas), but do not say whether they do.
       diskQuota: info.Driver === 'btrfs',
       liveRestore: info.LiveRestoreEnabled === true,
+      remapped: info.SecurityOptions?.some((option) => option === 'name=userns') === true,
     };
   }
 
@@ -159,6 +160,7 @@ interface DockerInfo {
   CgroupVersion?: string;
   Runtimes?: Record<string, unknown>;
   LiveRestoreEnabled?: boolean;
+  SecurityOptions?: string[];
 }
 
 async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {

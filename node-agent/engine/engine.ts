@@ -40,6 +40,10 @@ export interface EngineInfo {
   runtimes: string[];
   /** Whether {@link ContainerSpec.diskBytes} is enforced. */
   diskQuota: boolean;
+  /** Whether bandwidth limits are enforced. */
+  bandwidth?: boolean;
+  /** Whether root in a container is nobody on the machine. */
+  remapped?: boolean;
   liveRestore: boolean;
 }
 
@@ -60,7 +64,7 @@ export interface ContainerSpec {
   diskBytes?: number;
 }
 
-/** What can change while the container runs. Every member is always set: the engine cannot take a limit away. */
+/** What can change while the container runs. What the engine itself holds is always set: it cannot take a limit away. */
 export interface ContainerLimits {
   /** Hard, in thousandths of a logical processor. */
   cpuMillis: number;
@@ -73,6 +77,9 @@ export interface ContainerLimits {
   /** Soft: reclaimed down to this first when memory is short. */
   memoryReservationBytes: number;
   pids: number;
+  /** Towards the instance and away from it, in bit/s; absent is not limited, and always where {@link EngineInfo.bandwidth} is not true. */
+  ingressBitsPerSecond?: number;
+  egressBitsPerSecond?: number;
 }
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';

@@ -37,8 +37,9 @@ export class PoolBandwidth implements BandwidthLimits {
   }
 
   async setOffer(offer: Bandwidth): Promise<void> {
-    await this.#tc(directions.map((direction) => shapeAll(direction, offer)).join(''));
+    // Kept first: where the network is not there yet, `assert` takes it up.
     this.#offer = { ...offer };
+    await this.#tc(directions.map((direction) => shapeAll(direction, offer)).join(''));
   }
 
   async apply(containerId: string, bandwidth: Bandwidth): Promise<void> {

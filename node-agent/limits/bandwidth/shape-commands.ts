@@ -46,20 +46,19 @@ export function makeRoot({ device }: Direction): string {
 
 /** The parent: what all instances have together. */
 export function shapeAll({ device, limit }: Direction, offer: Bandwidth): string {
-  const rate = offer[limit] ?? unlimited;
+  const rate = rateOf(offer, limit);
   const burst = burstBytes(rate);
   return `class replace dev ${device} parent 1: classid 1:1 htb rate ${rate}bit ceil ${rate}bit burst ${burst} cburst ${burst} quantum ${quantum}\n`;
 }
 
 /** One instance, with marks for what is only known when it starts; both ways. Safe to repeat, also on one that has other limits. */
 export function shapeInstance(bandwidth: Bandwidth, leaf: Leaf): string {
-  return directions.map((direction) => shapeOneWay(direction, bandwidth[direction.limit] ?? unlimited, leaf)).join('');
+  return directions.map((direction) => shapeOneWay(direction, rateOf(bandwidth, direction.limit), leaf)).join('');
 }
 
 function shapeOneWay({ device, match }: Direction, rate: number, leaf: Leaf): string {
-  const own = Math.min(rate, assured);
   return [
-    `class replace dev ${device} parent 1:1 classid 1:${minorMark} htb rate ${own}bit ceil ${rate}bit burst ${packetBytes * 2} cburst ${burstBytes(rate)} quantum ${quantum}`,
+    `class replace dev ${device} parent 1:1 classid 1:${minorMark} htb rate ${assured}bit ceil ${rate}bit burst ${packetBytes * 2} cburst ${burstBytes(rate)} quantum ${quantum}`,
     `qdisc replace dev ${device} parent 1:${minorMark} handle ${minorMark}: ${queue(leaf, rate)}`,
     `filter replace dev ${device} parent 1: protocol ip pref 10 handle 800::${minorMark} u32 match ip ${match} ${addressMark}/32 flowid 1:${minorMark}`,
     '',
@@ -88,6 +87,11 @@ export function forInstance(commands: string, address: string): string {
 export function minorOf(address: string): string {
   const [, , third = 0, fourth = 0] = address.split('.').map(Number);
   return ((third % 8) * 256 + fourth + 16).toString(16);
+}
+
+/** Within what the kernel takes. */
+function rateOf(bandwidth: Bandwidth, limit: keyof Bandwidth): number {
+  return Math.round(Math.min(unlimited, Math.max(assured, bandwidth[limit] ?? unlimited)));
 }
 
 function burstBytes(rate: number): number {
