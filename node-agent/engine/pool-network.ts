@@ -5,6 +5,7 @@
  */
 import { readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import type { Logger } from '../../runtime/logger.ts';
+import { mostBytesAtOnce } from '../limits/bandwidth/shape-commands.ts';
 import type { PoolPaths } from './pool-paths.ts';
 import { bridgeOf, chooseSubnets, parseNetwork } from './pool-subnet.ts';
 import type { Network, PoolSubnets } from './pool-subnet.ts';
@@ -111,7 +112,10 @@ async function connect(paths: PoolPaths, subnets: PoolSubnets): Promise<void> {
   if (!(await succeeds('ip', ['link', 'show', paths.hostInterface]))) await makeLink(paths, subnets);
   const { network } = bridgeOf(subnets);
   // The route goes with the link when it is cut off.
-  const commands = [`link set ${paths.hostInterface} up`, `route replace ${network} via ${subnets.poolAddress} dev ${paths.hostInterface}`];
+  const commands = [
+    `link set ${paths.hostInterface} up gso_max_size ${mostBytesAtOnce}`,
+    `route replace ${network} via ${subnets.poolAddress} dev ${paths.hostInterface}`,
+  ];
   await runCommand('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
 }
 

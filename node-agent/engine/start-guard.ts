@@ -5,6 +5,7 @@
  */
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { mostBytesAtOnce } from '../limits/bandwidth/shape-commands.ts';
 import { defaultShape } from '../limits/bandwidth/pool-bandwidth.ts';
 import type { PoolPaths } from './pool-paths.ts';
 import { runCommand } from './run-command.ts';
@@ -41,7 +42,8 @@ find_pid() {
 read_link() {
   net=/proc/$pid/ns/net
   [ ! "$net" -ef /proc/self/ns/net ] || fail 'a container in the network of the engine is not started'
-  nsenter --net="$net" ip address show dev eth0 2>/dev/null >"$engine/ports.$$" || return 1
+  printf '%s\\n' 'address show dev eth0' 'link set eth0 gso_max_size ${mostBytesAtOnce}' |
+    nsenter --net="$net" ip -batch - 2>/dev/null >"$engine/ports.$$" || return 1
   while read -r first second _; do
     case $first in
     [0-9]*) index=\${second#*@if} index=\${index%:} ;;

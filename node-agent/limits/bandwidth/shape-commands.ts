@@ -28,8 +28,13 @@ const addressMark = '$address';
 const unlimited = 100_000_000_000;
 /** bit/s that a class has of its own. Next to nothing: what instances get is shared out by turns, the same bytes for each. */
 const assured = 8_000;
-/** Bytes that a class may send in its turn: two full packets. */
-const quantum = 3_028;
+/**
+ * Bytes that come to us in one piece at most (the kernel's `gso_max_size`): TCP hands over many packets as one, up to 64 KB where the way is
+ * short. Links before us are held to less, so that a piece neither blocks a slow line for long nor counts as one packet against others' many.
+ */
+export const mostBytesAtOnce = 16_384;
+/** Bytes that a class may send in its turn. HTB takes one piece at least, so that less would count pieces, not bytes; with their headers. */
+const quantum = 18_000;
 const packetBytes = 1_514;
 /** What may go out at once after a pause: the kernel is this late on a busy machine, and 10 packets at the least. */
 const burstSeconds = 0.02;
