@@ -68,7 +68,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 interface OpenEngine {
   engine: Engine;
   network: Pick<RunningAgentOptions, 'network'>;
-  release(): Promise<void>;
+  release: () => Promise<void>;
 }
 
 async function openEngine({ engine, nameServer, home, logger }: AgentOptions): Promise<OpenEngine> {

@@ -124,7 +124,8 @@ async function makeLink(paths: PoolPaths, { hostAddress, poolAddress, linkPrefix
   await runCommand('ip', ['link', 'add', paths.hostInterface, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', paths.namespace]);
   // No IPv6: its link-local addresses would be a way to the host that no rule of IPv4 closes.
   await writeFile(`/proc/sys/net/ipv6/conf/${paths.hostInterface}/disable_ipv6`, '1').catch(() => undefined);
-  await inside('sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 || true');
+  // Forwarding is on before dockerd looks: one that turns it on itself drops what its own rules do not name, and they can be flushed.
+  await inside('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 || true');
   await runCommand('ip', ['address', 'add', `${hostAddress}/${linkPrefix}`, 'dev', paths.hostInterface]);
   await runCommand('ip', ['link', 'set', paths.hostInterface, 'up']);
   await inside('ip', 'link', 'set', 'lo', 'up');

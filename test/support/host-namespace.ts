@@ -86,9 +86,15 @@ export interface NamespaceProcess {
 }
 
 /** Runs a TypeScript program in the namespace; it reads lines and answers lines of JSON. */
-export function startInNamespace(namespace: string, program: string, args: readonly string[]): NamespaceProcess {
+export function startInNamespace(
+  namespace: string,
+  program: string,
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): NamespaceProcess {
   const child: ChildProcess = spawn('nsenter', [`--net=${namespace}`, process.execPath, program, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...environment },
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();

@@ -37,10 +37,18 @@ export interface PoolMachine {
   remove(): Promise<void>;
 }
 
-export async function makePoolMachine(upkeepMs = 1_000): Promise<PoolMachine> {
+export interface PoolMachineOptions {
+  /** Asked for instances; the machine's own when absent. */
+  nameServer?: string;
+  /** More of it for the engine's process. */
+  environment?: Record<string, string>;
+}
+
+export async function makePoolMachine({ nameServer, environment = {} }: PoolMachineOptions = {}): Promise<PoolMachine> {
   const home = await mkdtemp(join(tmpdir(), 'potluck-home-'));
   const host = await makeHostNamespace();
-  const engine = startInNamespace(host.path, program, [home, join(home, 'pool-engine.log'), String(upkeepMs)]);
+  const args = [home, join(home, 'pool-engine.log'), ...(nameServer === undefined ? [] : [nameServer])];
+  const engine = startInNamespace(host.path, program, args, environment);
   const paths = poolPaths(home);
   const docker = new Docker({ socketPath: paths.socket });
 
