@@ -11,12 +11,14 @@ import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { engineFlag, parseEngine } from './engine-flag.ts';
+import { nameServerFlag, parseNameServer } from './name-server-flag.ts';
 import { poolPaths } from './up/pool-paths.ts';
 
 const flags = {
   provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool' },
   kubeconfig: { type: 'string', value: 'FILE', description: "the provider's identity; default HOME/agent/kubeconfig" },
   engine: engineFlag,
+  'name-server': nameServerFlag,
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -32,6 +34,7 @@ export const agentCommand = defineCommand({
       throw new UserError('BAD_ARGUMENT', 'potluck agent: --provider is missing', 'For example --provider alans-desktop');
     const logger = createLogger({ component: 'agent', level: values['log-level'] as 'info', format: values['log-format'] as 'text' });
     const engine = parseEngine(values.engine);
+    parseNameServer(values['name-server']);
     runProcess({ name: 'potluck agent', logger, start: ({ signal }) => start({ values, provider, engine, logger, signal }) });
     return Promise.resolve(undefined);
   },
@@ -56,6 +59,7 @@ async function start({ values, provider, engine, logger, signal }: AgentContext)
     providerUid,
     home,
     engine: engine === 'pool' ? { kind: 'pool' } : { kind: 'socket', socketPath: engine.socketPath },
+    ...parseNameServer(values['name-server']),
     logger,
     signal,
   });

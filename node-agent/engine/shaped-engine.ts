@@ -81,7 +81,11 @@ export class ShapedEngine implements Engine {
   }
 
   async #withBandwidth(container: ObservedContainer): Promise<ObservedContainer> {
-    return { ...container, limits: { ...container.limits, ...(await this.#bandwidth.applied(container.id)) } };
+    const limits = { ...container.limits };
+    // What was asked for is not what is there.
+    delete limits.ingressBitsPerSecond;
+    delete limits.egressBitsPerSecond;
+    return { ...container, limits: { ...limits, ...(await this.#bandwidth.applied(container.id)) } };
   }
 }
 
