@@ -9,6 +9,12 @@ export const conditionTypes = {
   imageReady: 'ImageReady',
   /** Instance: the agent removed its container and everything that belonged to it. */
   containerRemoved: 'ContainerRemoved',
+  /** Instance: it gets less than its limits, since the machine's owner allows no more. */
+  throttled: 'Throttled',
+  /** Instance: its disk is nearly full, or full. */
+  diskPressure: 'DiskPressure',
+  /** Provider: the owner's policy file is as it should be, or there is none. */
+  ownerPolicyValid: 'OwnerPolicyValid',
 } as const;
 
 export const reasons = {
@@ -37,12 +43,25 @@ export const reasons = {
   engineUnavailable: 'EngineUnavailable',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',
+  /** Also of Throttled, and of events on instances and providers. */
+  ownerPolicy: 'OwnerPolicy',
+  diskPressure: 'DiskPressure',
+  // Throttled
+  asDeclared: 'AsDeclared',
+  // DiskPressure
+  diskNearlyFull: 'DiskNearlyFull',
+  diskFull: 'DiskFull',
+  diskHasRoom: 'DiskHasRoom',
   // Ready (provider)
   leaseRenewed: 'LeaseRenewed',
   leaseExpired: 'LeaseExpired',
   noLease: 'NoLease',
   withdrawing: 'Withdrawing',
   withdrawn: 'Withdrawn',
+  // OwnerPolicyValid
+  policyRead: 'PolicyRead',
+  noPolicy: 'NoPolicy',
+  policyBroken: 'PolicyBroken',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import { providerUser } from '../api/names.ts';
 import { createClient } from '../client/kube-client.ts';
@@ -11,12 +12,14 @@ import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { engineFlag, parseEngine } from './engine-flag.ts';
+import { ownerPolicyFlag } from './owner-policy-flag.ts';
 import { poolPaths } from './up/pool-paths.ts';
 
 const flags = {
   provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool' },
   kubeconfig: { type: 'string', value: 'FILE', description: "the provider's identity; default HOME/agent/kubeconfig" },
   engine: engineFlag,
+  'owner-policy': ownerPolicyFlag,
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -56,6 +59,7 @@ async function start({ values, provider, engine, logger, signal }: AgentContext)
     providerUid,
     home,
     engine: engine === 'pool' ? { kind: 'pool' } : { kind: 'socket', socketPath: engine.socketPath },
+    ownerPolicyPath: resolve(values['owner-policy']),
     logger,
     signal,
   });

@@ -1,4 +1,5 @@
 /** The process on a provider that makes its container engine match the API. This is where its parts are put together. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fullJitterMs } from '../api/backoff.ts';
@@ -13,6 +14,8 @@ import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
+import { holdWhileClosed } from './owner-policy/hold-while-closed.ts';
+import { PolicyKeeper, defaultOwnerPolicyPath } from './owner-policy/policy-keeper.ts';
 import { RunningAgent } from './running-agent.ts';
 
 export interface AgentOptions {
@@ -25,6 +28,8 @@ export interface AgentOptions {
   home: string;
   /** The pool's own engine, started by the agent; or one that somebody else runs. */
   engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
+  /** The owner's policy file; `/etc/potluck/owner-policy.yaml` when absent. */
+  ownerPolicyPath?: string;
   logger: Logger;
   /** Gives up a start that waits for the API. */
   signal?: AbortSignal;
@@ -43,12 +48,16 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
-  const { engine, release } = await openEngine(options);
+  const ownerPolicy = await openOwnerPolicy(options);
+  const { engine, release } = await openEngine(options).catch(async (error: unknown) => {
+    await ownerPolicy.stop();
+    throw error;
+  });
   try {
-    const provider = await findProvider(options);
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
+    const provider = await findProvider(options, holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger }));
     const machine = await readMachine('/');
-    const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, logger });
+    const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, ownerPolicy, logger });
     agent.start();
     const stop = async (): Promise<void> => {
       await agent.stop();
@@ -56,9 +65,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     };
     return { stop };
   } catch (error) {
+    await ownerPolicy.stop();
     await release();
     throw error;
   }
+}
+
+async function openOwnerPolicy({ home, ownerPolicyPath = defaultOwnerPolicyPath, logger }: AgentOptions): Promise<PolicyKeeper> {
+  const directory = join(home, 'agent');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const keeper = new PolicyKeeper({ path: ownerPolicyPath, lastGoodPath: join(directory, 'owner-policy.yaml'), logger });
+  await keeper.start();
+  return keeper;
 }
 
 async function openEngine({ engine, home, logger }: AgentOptions): Promise<{ engine: Engine; release: () => Promise<void> }> {
@@ -67,11 +85,15 @@ async function openEngine({ engine, home, logger }: AgentOptions): Promise<{ eng
   return { engine: createDockerEngine(pool.socketPath), release: () => pool.detach() };
 }
 
-/** Waits for the API as long as it takes. */
-async function findProvider({ client, providerName, providerUid, logger, signal }: AgentOptions): Promise<Provider> {
+/** Waits for the API as long as it takes; `meanwhile` is called before each attempt. */
+async function findProvider(
+  { client, providerName, providerUid, logger, signal }: AgentOptions,
+  meanwhile: () => Promise<void>,
+): Promise<Provider> {
   const remedy = 'Join the pool again with a new token, or start the agent with the name that it joined by.';
   for (let attempt = 0; ; attempt += 1) {
     signal?.throwIfAborted();
+    await meanwhile();
     try {
       const provider = await client.get(providers, { name: providerName }, signal === undefined ? {} : { signal });
       if (provider.metadata.uid === providerUid) return provider;

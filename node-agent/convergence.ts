@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
+import type { OwnerPolicyStatus } from '../api/owner-policy.ts';
 import { reasons } from '../api/reasons.ts';
 import { instances } from '../api/resource-type.ts';
 import { ApiError, isNotFound } from '../client/client.ts';
@@ -23,9 +24,11 @@ import type { Journal } from './journal/journal.ts';
 import { planCpus } from './limits/cpu-pinning.ts';
 import type { CpuPlan } from './limits/cpu-pinning.ts';
 import type { ObservedContainers } from './observed-containers.ts';
+import type { Verdict } from './owner-policy/judge-instances.ts';
 import { decide, isRunning, ownContainers } from './plan/converge.ts';
 import { instanceStatus } from './plan/status.ts';
 import type { Action, Decision, DesiredInstance, World } from './plan/world.ts';
+import { PolicyVerdicts } from './policy-verdicts.ts';
 
 export interface ConvergenceOptions {
   client: Client;
@@ -42,6 +45,8 @@ export interface ConvergenceOptions {
   diskUsage: DiskUsage;
   topology: CpuTopology;
   recorder: EventRecorder;
+  /** Of the machine's owner. */
+  policy: () => OwnerPolicyStatus | undefined;
 }
 
 /** Steps of one pass; an instance takes six from nothing to running. */
@@ -59,19 +64,27 @@ export class Convergence implements Controller {
   readonly concurrency = concurrency;
   readonly #options: ConvergenceOptions;
   readonly #executor: Executor;
+  readonly #verdicts: PolicyVerdicts;
   #enqueue: (uid: string, delayMs?: number) => void = () => undefined;
   #isSynced = false;
   #lastCpus: ReadonlyMap<string, string> = new Map();
 
   constructor(options: ConvergenceOptions) {
     this.#options = options;
-    const { engine, journal, images } = options;
+    const { engine, journal, images, informer, provider, policy } = options;
+    this.#verdicts = new PolicyVerdicts({
+      instances: () => informer.list(),
+      provider,
+      policy,
+      onChange: (instance, verdict, before) => this.#onVerdict(instance, verdict, before),
+    });
     this.#executor = new Executor({ engine, journal, images, announceRecreation: (uid) => this.#announceRecreation(uid), nowMs: Date.now });
   }
 
   start(enqueue: (uid: string, delayMs?: number) => void): void {
     this.#enqueue = enqueue;
     this.#options.informer.onChange((_key, object, previous) => {
+      this.#verdicts.invalidate();
       const uids = new Set([object?.metadata.uid, previous?.metadata.uid]);
       for (const uid of uids) if (uid !== undefined) enqueue(uid);
     });
@@ -88,6 +101,7 @@ export class Convergence implements Controller {
   }
 
   enqueueAll(): void {
+    this.#verdicts.invalidate();
     const { informer, observed, journal } = this.#options;
     const listed = informer.list().flatMap(({ metadata }) => metadata.uid ?? []);
     for (const uid of new Set([...listed, ...observed.byInstance.keys(), ...journal.entries.keys()])) this.#enqueue(uid);
@@ -123,7 +137,21 @@ export class Convergence implements Controller {
 
   #desired(uid: string): DesiredInstance | undefined {
     const instance = this.#instance(uid);
-    return instance === undefined ? undefined : desiredInstance(instance, this.#options.provider(), this.#options.providerUid);
+    return instance === undefined ? undefined : this.#read(instance);
+  }
+
+  #read(instance: Instance): DesiredInstance | undefined {
+    const { provider, providerUid } = this.#options;
+    return desiredInstance({ instance, provider: provider(), providerUid, verdict: this.#verdicts.of(instance.metadata.uid ?? '') });
+  }
+
+  /** What one instance may have depends on the others: when they change, it is looked at as well. */
+  #onVerdict(instance: Instance, { held }: Verdict, before: Verdict): void {
+    const { recorder } = this.#options;
+    this.#enqueue(instance.metadata.uid ?? '');
+    if (held === before.held) return;
+    if (held !== undefined) recorder.record(instance, 'Warning', reasons.ownerPolicy, held);
+    else recorder.record(instance, 'Normal', reasons.ownerPolicy, "The machine's owner allows the instance to run again");
   }
 
   #decide(uid: string): Decision {
@@ -149,11 +177,11 @@ export class Convergence implements Controller {
 
   /** Of all instances that are to run; those whose processors change are looked at as well. */
   #planCpus(current: string): CpuPlan {
-    const { informer, provider, providerUid, observed, topology } = this.#options;
+    const { informer, providerUid, observed, topology } = this.#options;
     const wanted = informer
       .list()
-      .flatMap((instance) => desiredInstance(instance, provider(), providerUid) ?? [])
-      .filter((desired) => !desired.deleting && !desired.finished && desired.powerState === 'Running');
+      .flatMap((instance) => this.#read(instance) ?? [])
+      .filter((desired) => !desired.deleting && !desired.finished && desired.held === undefined && desired.powerState === 'Running');
     const demands = wanted.map(({ uid, resources }) => ({
       uid,
       requestMillis: resources.cpuRequestMillicores,
@@ -178,12 +206,12 @@ export class Convergence implements Controller {
 
   /** By compare-and-set, decided anew on each read: never at an older placement than the one that was acted on. */
   async #writeStatus(uid: string, decision: Decision, signal: AbortSignal): Promise<void> {
-    const { client, provider, providerUid, journal, observed, images, diskUsage } = this.#options;
+    const { client, providerUid, journal, observed, images, diskUsage } = this.#options;
     const instance = this.#instance(uid);
     const { name, namespace } = instance?.metadata ?? {};
     if (instance === undefined || name === undefined || namespace === undefined) return;
     const write = (draft: Instance): boolean => {
-      const desired = draft.metadata.uid === uid ? desiredInstance(draft, provider(), providerUid) : undefined;
+      const desired = draft.metadata.uid === uid ? this.#read(draft) : undefined;
       // What is being deleted may never have been acted on.
       const entry = journal.entries.get(uid) ?? (desired?.deleting === true ? noEntry(desired) : undefined);
       if (desired === undefined || entry?.epoch !== desired.epoch) return false;

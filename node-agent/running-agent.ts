@@ -21,6 +21,8 @@ import type { ImageStore } from './image-store.ts';
 import { readDisk } from './inventory/machine.ts';
 import type { Machine } from './inventory/machine.ts';
 import type { Journal } from './journal/journal.ts';
+import { ownerPolicyCondition } from './owner-policy/policy-condition.ts';
+import type { PolicyKeeper } from './owner-policy/policy-keeper.ts';
 import { ObservedContainers } from './observed-containers.ts';
 import { keepProviderLease } from './provider-lease.ts';
 import type { ProviderLease } from './provider-lease.ts';
@@ -37,6 +39,8 @@ export interface RunningAgentOptions {
   /** Closed at the end. */
   journal: Journal;
   machine: Machine;
+  /** Stopped at the end. */
+  ownerPolicy: PolicyKeeper;
   logger: Logger;
 }
 
@@ -61,7 +65,7 @@ export class RunningAgent {
   #resync: Promise<void> = Promise.resolve();
 
   constructor(options: RunningAgentOptions) {
-    const { client, providerName, providerUid, engine, journal, machine, logger } = options;
+    const { client, providerName, providerUid, engine, journal, machine, ownerPolicy, logger } = options;
     this.#options = options;
     this.#provider = options.provider;
     const indexes = { uid: ({ metadata: { uid } }: Instance) => (uid === undefined ? [] : [uid]) };
@@ -99,6 +103,7 @@ export class RunningAgent {
       diskUsage: this.#diskUsage,
       topology: machine.topology,
       recorder: this.#recorder,
+      policy: () => ownerPolicy.current().status,
     });
     this.#manager = createManager({ logger });
     this.#manager.add(this.#convergence);
@@ -107,6 +112,7 @@ export class RunningAgent {
   start(): void {
     const { client, providerName, providerUid, journal, logger } = this.#options;
     this.#lease = keepProviderLease({ client, providerName, providerUid, logger });
+    this.#options.ownerPolicy.onChange(() => this.#onOwnerPolicy());
     this.#manager.start();
     this.#health.start();
     this.#providerInformer.onChange((_key, provider) => this.#onProvider(provider));
@@ -116,6 +122,7 @@ export class RunningAgent {
       () => this.#convergence.setSynced(),
       () => undefined,
     );
+    this.#tellOfBrokenPolicy();
     this.#resync = this.#keepLooking();
     logger.info('the agent runs', { provider: providerName, knownInstances: journal.entries.size });
   }
@@ -123,6 +130,7 @@ export class RunningAgent {
   /** Containers go on running. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    await this.#options.ownerPolicy.stop();
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
     await Promise.all([this.#images.stop(), this.#diskUsage.stop(), this.#reporter.stop(), this.#lease?.stop(), this.#recorder.stop()]);
@@ -140,6 +148,17 @@ export class RunningAgent {
     this.#reporter.reportSoon();
   }
 
+  #onOwnerPolicy(): void {
+    this.#convergence.enqueueAll();
+    this.#reporter.reportSoon();
+    this.#tellOfBrokenPolicy();
+  }
+
+  #tellOfBrokenPolicy(): void {
+    const { status, reason, message } = ownerPolicyCondition(this.#options.ownerPolicy.current());
+    if (status === 'False') this.#recorder.record(this.#provider, 'Warning', reason, message);
+  }
+
   #onImage(reference: string): void {
     for (const { spec, metadata } of this.#informer.list()) {
       if (spec.image === reference && metadata.uid !== undefined) this.#convergence.enqueue(metadata.uid);
@@ -154,7 +173,8 @@ export class RunningAgent {
 
   async #measure(): Promise<Measured> {
     const engine = this.#health.info ?? (await this.#options.engine.info());
-    return { machine: this.#options.machine, disk: await readDisk(engine.dataRoot), engine };
+    const { machine, ownerPolicy } = this.#options;
+    return { machine, disk: await readDisk(engine.dataRoot), engine, ownerPolicy: ownerPolicy.current() };
   }
 
   async #keepLooking(): Promise<void> {

@@ -163,7 +163,20 @@ export interface Instance {
          */
         by: 'owner' | 'provider' | 'region';
       };
+      /**
+       * Levels of enforcement that the provider must have proved, by kind, for example `disk: Quota`. A provider that does better fits too: disk Quota is better than Watchdog, and anything better than None.
+       */
+      requireEnforcement?: {
+        /**
+         * One of the levels that Provider.status.enforcement names for this kind.
+         */
+        [k: string]: string;
+      };
     };
+    /**
+     * Standard is an ordinary container. Sandboxed runs it under gVisor, on providers where that works. A change recreates the container.
+     */
+    isolation?: 'Standard' | 'Sandboxed';
     /**
      * Running, or Stopped. A stopped instance keeps its place and its disk, and can be started again.
      */

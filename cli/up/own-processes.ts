@@ -32,9 +32,9 @@ export function superviseServer(
   return supervise('server', flags, options);
 }
 
-export function superviseAgent(options: OwnProcessOptions & { provider: string; engine: string }): SupervisedChild {
-  const { paths, provider, engine } = options;
-  return supervise('agent', { provider, kubeconfig: paths.agentKubeconfig, engine }, options, smallHeap);
+export function superviseAgent(options: OwnProcessOptions & { provider: string; engine: string; ownerPolicy: string }): SupervisedChild {
+  const { paths, provider, engine, ownerPolicy } = options;
+  return supervise('agent', { provider, kubeconfig: paths.agentKubeconfig, engine, 'owner-policy': ownerPolicy }, options, smallHeap);
 }
 
 /** For a process that does little on a machine that belongs to someone: V8 would let short-lived objects pile up to tens of megabytes. */

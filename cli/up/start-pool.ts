@@ -27,6 +27,8 @@ export interface PoolOptions {
   etcd: EtcdAccess | undefined;
   /** As given to `--engine`. */
   engine: string;
+  /** File of the machine's owner; the agent looks at it. */
+  ownerPolicy: string;
   provider: string | undefined;
   owner: string | undefined;
   rootfs: string | undefined;
@@ -108,7 +110,7 @@ async function enrollMachine(options: PoolOptions, client: KubeClient, { signal 
 
 /** Answers the socket of the engine. */
 async function startAgent(options: PoolOptions, provider: Provider, context: StartContext, undo: UndoStack): Promise<string> {
-  const { paths, engine } = options;
+  const { paths, engine, ownerPolicy } = options;
   const { progress, logger, signal } = context;
   const parsed = parseEngine(engine);
   const socketPath = parsed === 'pool' ? paths.engineSocket : parsed.socketPath;
@@ -118,7 +120,7 @@ async function startAgent(options: PoolOptions, provider: Provider, context: Sta
     return true;
   };
   const readiness = { check, timeoutMs: engineReadyMs, intervalMs: 100 };
-  const child = superviseAgent({ paths, provider: provider.metadata.name ?? '', engine, readiness, logger });
+  const child = superviseAgent({ paths, provider: provider.metadata.name ?? '', engine, ownerPolicy, readiness, logger });
   if (parsed === 'pool') undo.add('container engine', () => stopPoolEngine(paths.home, logger));
   undo.add('instances', async () => {
     await stopInstances({ home: paths.home, socketPath, providerUid: provider.metadata.uid ?? '', logger });

@@ -35,6 +35,7 @@ export interface DockerHostConfig extends DockerLimits {
   Privileged: false;
   IpcMode: 'private';
   NetworkMode: 'bridge';
+  Runtime?: 'runsc';
   RestartPolicy: { Name: 'no' };
   Ulimits: { Name: string; Soft: number; Hard: number }[];
   LogConfig: { Type: string; Config: Record<string, string> };
@@ -109,6 +110,7 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
     Init: true,
     // Where the whole machine is short of memory, instances go before the owner's programs.
     OomScoreAdj: 500,
+    ...(spec.runtime === undefined ? {} : { Runtime: spec.runtime }),
     ...(spec.diskBytes === undefined ? {} : { StorageOpt: { size: String(spec.diskBytes) } }),
     ...dockerLimits(spec.limits),
   };

@@ -54,6 +54,8 @@ export interface ContainerSpec {
   env: readonly { name: string; value: string }[];
   workingDir?: string;
   hostname: string;
+  /** The engine's ordinary one where absent. */
+  runtime?: 'runsc';
   labels: Readonly<Record<string, string>>;
   limits: ContainerLimits;
   /** Hard bound of the image and the writable layer together; absent where the engine has no quota. */

@@ -11,7 +11,7 @@ import { reasons } from '../../api/reasons.ts';
 import type { ContainerLimits, ContainerSpec, ObservedContainer } from '../engine/engine.ts';
 import { intersects, parseCpuSet } from '../limits/cpu-set.ts';
 import { endOf, journalForRestart, outcomeOf, restartAtMs, retryAtMs } from './restart.ts';
-import type { Action, Decision, DesiredInstance, JournalEntry, RemovalReason, World } from './world.ts';
+import type { Action, Decision, DesiredInstance, Hold, JournalEntry, RemovalReason, World } from './world.ts';
 
 /** From SIGTERM to SIGKILL. */
 export const stopGraceSeconds = 10;
@@ -19,6 +19,8 @@ export const stopGraceSeconds = 10;
 export const specHashLabel = 'potluck.dev/spec-hash';
 /** Containers of one provider; its address range, its lists and its passes are made for so many. */
 export const mostInstances = 256;
+/** Of what may not run any more: the owner's word is to hold within seconds. */
+const heldGraceSeconds = 2;
 /** How soon something is looked at again that another instance or the engine is busy with. */
 const busyRecheckMs = 500;
 const fullRecheckMs = 10_000;
@@ -53,6 +55,7 @@ function decideContainer(context: Context, container: ObservedContainer | undefi
   if (container?.state === 'removing' || container?.state === 'restarting') return { recheckAtMs: world.nowMs + busyRecheckMs };
   if (container?.state === 'dead') return { action: removal(desired.uid, container, 'dead') };
   if (desired.finished) return rest(context, container);
+  if (desired.held !== undefined) return hold(context, container, desired.held);
   // What is stopped from the start is to start at once when it is wanted.
   if (desired.powerState === 'Stopped') return container === undefined ? (needsImage(context) ?? {}) : rest(context, container);
   if (container === undefined) return create(context);
@@ -119,6 +122,13 @@ function rest({ desired, journal }: Context, container: ObservedContainer | unde
   return { action: { type: 'stop', uid: desired.uid, containerId: id, graceSeconds: stopGraceSeconds, journal: requested } };
 }
 
+/** Something stronger than the API keeps it from running. Its disk stays, and no image is fetched for it. */
+function hold(context: Context, container: ObservedContainer | undefined, { reason, message }: Hold): Decision {
+  const { action } = rest(context, container);
+  if (action?.type === 'stop') return { action: { ...action, graceSeconds: heldGraceSeconds }, waiting: { reason, message } };
+  return wait(reason, message);
+}
+
 /** What must hold before a container is made: undefined when it does. */
 function needsImage({ world, desired }: Context): Decision | undefined {
   const { image } = desired.container;
@@ -183,8 +193,19 @@ function recreate(context: Context, container: ObservedContainer): Decision {
 
 function keepRunning(context: Context, container: ObservedContainer): Decision {
   const { desired, journal } = context;
+  const limits = wantedLimits(context.world, desired);
+  const failure = journal.failure?.action === 'updateLimits' ? journal.failure : undefined;
+  if (failure !== undefined && desired.throttled !== undefined && limits.memoryBytes < container.limits.memoryBytes)
+    return shrink(context, container);
   if (journal.stopRequested) return { action: { type: 'adopt', uid: desired.uid, journal: { ...journal, stopRequested: false } } };
   return fitLimits(context, container) ?? {};
+}
+
+/** More memory is in use than the owner allows, and cannot be taken back from what runs: it ends, and starts again with less. */
+function shrink({ desired, journal }: Context, container: ObservedContainer): Decision {
+  const stopped = { ...journal, stopRequested: true };
+  delete stopped.failure;
+  return { action: { type: 'stop', uid: desired.uid, containerId: container.id, graceSeconds: heldGraceSeconds, journal: stopped } };
 }
 
 /** Brings the limits of a container to what is wanted; undefined when they are. */

@@ -8,7 +8,7 @@ import { formatTime } from '../../api/time.ts';
 import type { ObservedContainer } from '../engine/engine.ts';
 import { failedForGood, isRunning } from './converge.ts';
 import { endOf, outcomeOf } from './restart.ts';
-import type { ContainerEnd, Decision, DesiredInstance, ImageState, JournalEntry } from './world.ts';
+import type { ContainerEnd, Decision, DesiredInstance, Hold, ImageState, JournalEntry } from './world.ts';
 
 export type InstanceStatus = NonNullable<Instance['status']>;
 
@@ -90,6 +90,7 @@ function situationOf(input: StatusInput): Situation {
   if (end !== undefined && outcome !== undefined) return ended(outcome, end);
   if (container !== undefined && failedForGood(desired, journal)) return couldNotStart(container, journal);
   if (desired.powerState === 'Stopped') return stopped(end);
+  if (desired.held !== undefined) return heldBack(desired.held, container);
   return waiting(input, end);
 }
 
@@ -140,6 +141,11 @@ function stopped(end: ContainerEnd | undefined): Situation {
   return { phase: 'Stopped', ready: false, reason: reasons.stopped, message, state };
 }
 
+function heldBack({ reason, message }: Hold, container: ObservedContainer | undefined): Situation {
+  const phase = container?.startedAtMs === undefined ? 'Assigned' : 'Stopped';
+  return { phase, ready: false, reason, message: cut(message), state: { waiting: { reason, message: cut(message) } } };
+}
+
 function waiting({ container, decision, journal, desired, image }: StatusInput, end: ContainerEnd | undefined): Situation {
   const phase = container?.startedAtMs === undefined ? 'Assigned' : 'Running';
   const said = decision.waiting ?? { reason: defaultReason(decision), message: defaultMessage(decision, desired) };
@@ -164,11 +170,24 @@ function conditionsOf(input: StatusInput, situation: Situation): ConditionUpdate
   const updates: ConditionUpdate[] = [{ type: conditionTypes.ready, status: ready ? 'True' : 'False', reason, message }];
   const image = imageCondition(input);
   if (image !== undefined) updates.push(image);
+  const throttled = throttledCondition(input);
+  if (throttled !== undefined) updates.push(throttled);
   if (input.desired.deleting && input.container === undefined) {
     const removed = 'The container and its disk are gone';
     updates.push({ type: conditionTypes.containerRemoved, status: 'True', reason: reasons.removed, message: removed });
   }
   return updates;
+}
+
+/** Undefined where it never was. */
+function throttledCondition({ desired, current }: StatusInput): ConditionUpdate | undefined {
+  const type = conditionTypes.throttled;
+  const cuts = desired.throttled ?? [];
+  if (cuts.length > 0) {
+    return { type, status: 'True', reason: reasons.ownerPolicy, message: cut(`The machine's owner allows less: ${cuts.join(', ')}`) };
+  }
+  const isSet = current.conditions?.some((condition) => condition.type === type) === true;
+  return isSet ? { type, status: 'False', reason: reasons.asDeclared, message: 'The limits are as they were declared' } : undefined;
 }
 
 /** Undefined while it is not known: what was said stays. */

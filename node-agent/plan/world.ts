@@ -37,10 +37,21 @@ export interface DesiredInstance {
   restartPolicy: 'Always' | 'OnFailure' | 'Never';
   /** Changes with whatever a container cannot change while it lives. */
   specHash: string;
-  container: Pick<ContainerSpec, 'image' | 'command' | 'args' | 'env' | 'workingDir' | 'hostname'>;
+  container: Pick<ContainerSpec, 'image' | 'command' | 'args' | 'env' | 'workingDir' | 'hostname' | 'runtime'>;
+  /** As the owner's policy cut them. */
   resources: EffectiveResources;
+  /** What keeps it from running, whatever the API says. */
+  held?: Hold;
+  /** What the owner's policy cut, in words. */
+  throttled?: readonly string[];
   /** What the API says already; only for a journal that was lost. */
   reportedRestartCount: number;
+}
+
+/** A reason not to run, and the sentence that the status shows. */
+export interface Hold {
+  reason: string;
+  message: string;
 }
 
 /** What the agent must remember of an instance and cannot read from its container. */
