@@ -51,7 +51,8 @@ export interface ConvergenceOptions {
 
 /** Steps of one pass; an instance takes six from nothing to running. */
 const mostSteps = 12;
-const concurrency = 4;
+/** Most passes wait for a container to end or for the API; what costs more the executor does a few at a time. */
+const concurrency = 64;
 /** After these the container is as it was. */
 const leavesContainer: ReadonlySet<Action['type']> = new Set(['adopt', 'forget', 'checkImage', 'pull']);
 /** Of the engine; a restart of dockerd takes less, and is not worth a word in a status. */

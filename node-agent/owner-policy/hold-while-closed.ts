@@ -13,7 +13,7 @@ export interface HoldOptions {
   logger: Logger;
 }
 
-const graceSeconds = 2;
+const graceSeconds = 1;
 
 /** To be called again and again until the API answers; then convergence does the same and says why. Never throws. */
 export function holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger }: HoldOptions): () => Promise<void> {

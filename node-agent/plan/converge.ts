@@ -20,7 +20,7 @@ export const specHashLabel = 'potluck.dev/spec-hash';
 /** Containers of one provider; its address range, its lists and its passes are made for so many. */
 export const mostInstances = 256;
 /** Of what may not run any more: the owner's word is to hold within seconds. */
-const heldGraceSeconds = 2;
+const heldGraceSeconds = 1;
 /** How soon something is looked at again that another instance or the engine is busy with. */
 const busyRecheckMs = 500;
 const fullRecheckMs = 10_000;
