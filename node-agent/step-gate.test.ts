@@ -4,12 +4,12 @@ import { StepGate } from './step-gate.ts';
 describe('StepGate', () => {
   it('lets so many through at a time, in order, and goes on after one that failed', async () => {
     const gate = new StepGate(2);
-    const ends: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void }[] = [];
+    const ends: { promise: Promise<undefined>; resolve: (value: undefined) => void; reject: (error: Error) => void }[] = [];
     const started: number[] = [];
-    const step = (index: number): Promise<void> =>
+    const step = (index: number): Promise<undefined> =>
       gate.run(() => {
         started.push(index);
-        const end = Promise.withResolvers<void>();
+        const end = Promise.withResolvers<undefined>();
         ends.push(end);
         return end.promise;
       });
@@ -18,10 +18,10 @@ describe('StepGate', () => {
     ends[1]?.reject(new Error('as the test wants it'));
     await assert.rejects(steps[1] ?? Promise.resolve(), /as the test wants it/);
     assert.deepEqual(started, [0, 1, 2]);
-    ends[0]?.resolve();
+    ends[0]?.resolve(undefined);
     await steps[0];
     assert.deepEqual(started, [0, 1, 2, 3]);
-    for (const end of ends) end.resolve();
+    for (const end of ends) end.resolve(undefined);
     await Promise.allSettled(steps);
     await gate.run(() => Promise.resolve());
   });
