@@ -34,6 +34,7 @@ export interface DockerHostConfig extends DockerLimits {
   SecurityOpt: string[];
   Privileged: false;
   IpcMode: 'private';
+  CgroupnsMode: 'private';
   NetworkMode: 'bridge';
   Runtime?: 'runsc';
   RestartPolicy: { Name: 'no' };
@@ -98,6 +99,8 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
     SecurityOpt: ['no-new-privileges'],
     Privileged: false,
     IpcMode: 'private',
+    // On cgroup v1 engines show the host's tree by default.
+    CgroupnsMode: 'private',
     NetworkMode: 'bridge',
     // The agent restarts, so that backoff and counts are the same on every engine.
     RestartPolicy: { Name: 'no' },

@@ -121,7 +121,8 @@ class DockerEngine implements Engine {
     return unlessMissing(async () => {
       const image = this.#docker.getImage(encodeURIComponent(reference));
       const info = await withDeadline(callTimeoutMs, (abortSignal) => image.inspect({ abortSignal } as object));
-      return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests };
+      const volumes = Object.keys((info.Config.Volumes as Record<string, unknown> | null | undefined) ?? {});
+      return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests, ...(volumes.length === 0 ? {} : { volumes }) };
     });
   }
 

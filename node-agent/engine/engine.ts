@@ -104,6 +104,8 @@ export interface ImageInfo {
   /** `sha256:…`. */
   id: string;
   sizeBytes: number;
+  /** Paths that the image wants a volume at. */
+  volumes?: readonly string[];
   /** `name@sha256:…`, empty for images that came from no registry. */
   digests: readonly string[];
 }

@@ -135,7 +135,8 @@ function needsImage({ world, desired }: Context): Decision | undefined {
   const state = world.images.get(image);
   switch (state?.kind) {
     case 'present':
-      return undefined;
+      if (state.info.volumes?.includes('/') !== true) return undefined;
+      return wait(reasons.createFailed, `The image ${image} declares a volume over its root, and cannot be run`);
     case undefined:
       return { action: { type: 'checkImage', uid: desired.uid, image } };
     case 'missing':
