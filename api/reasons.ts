@@ -1,7 +1,7 @@
 /** Condition types and reasons. An event's reason is the reason of the condition that it tells of. */
 
 export const conditionTypes = {
-  /** Instance: it runs and its limits hold. Provider: it can take instances. */
+  /** Instance: it runs and its limits hold. Provider: it can take instances. Member: everything that they may do, they can do. */
   ready: 'Ready',
   /** Instance: it has a place. */
   scheduled: 'Scheduled',
@@ -15,6 +15,8 @@ export const conditionTypes = {
   diskPressure: 'DiskPressure',
   /** Provider: the owner's policy file is as it should be, or there is none. */
   ownerPolicyValid: 'OwnerPolicyValid',
+  /** Member: every SSH key can be read. */
+  sshKeysValid: 'SSHKeysValid',
 } as const;
 
 export const reasons = {
@@ -40,6 +42,8 @@ export const reasons = {
   oomKilled: 'OOMKilled',
   crashLoopBackOff: 'CrashLoopBackOff',
   createFailed: 'CreateFailed',
+  /** Kubernetes' own: a secret or a config map that the container needs is missing. */
+  createContainerConfigError: 'CreateContainerConfigError',
   engineUnavailable: 'EngineUnavailable',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',
@@ -62,6 +66,28 @@ export const reasons = {
   policyRead: 'PolicyRead',
   noPolicy: 'NoPolicy',
   policyBroken: 'PolicyBroken',
+  // Ready (member)
+  provisioned: 'Provisioned',
+  namespaceTaken: 'NamespaceTaken',
+  namespaceTerminating: 'NamespaceTerminating',
+  quotaRefused: 'QuotaRefused',
+  // SSHKeysValid
+  keysRead: 'KeysRead',
+  invalidSshKey: 'InvalidSSHKey',
+  // Approved, Denied and Failed (signing requests)
+  joinAccepted: 'JoinAccepted',
+  renewalAccepted: 'RenewalAccepted',
+  tokenSpent: 'TokenSpent',
+  invalidRequest: 'InvalidRequest',
+  ownerMayNotLend: 'OwnerMayNotLend',
+  unknownRequester: 'UnknownRequester',
+  providerRevoked: 'ProviderRevoked',
+  nameTaken: 'NameTaken',
+  identityTaken: 'IdentityTaken',
+  signerValidationFailure: 'SignerValidationFailure',
+  // Events of joining
+  providerJoined: 'ProviderJoined',
+  joinWaits: 'JoinWaits',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

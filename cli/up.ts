@@ -93,7 +93,7 @@ async function start(options: PoolOptions, example: boolean, context: StartConte
   const { paths } = options;
   const { progress, signal } = context;
   const startMs = performance.now();
-  const lock = await lockPool(paths, { writesPidFile: true });
+  const lock = await lockPool(paths, { as: 'up' });
   try {
     const ended = await endSurvivors(paths, context.logger, signal);
     if (ended.length > 0) progress.note(`✓ ended what an earlier potluck up left running: ${ended.join(', ')}`);

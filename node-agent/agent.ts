@@ -9,6 +9,7 @@ import { providers } from '../api/resource-type.ts';
 import { ApiError } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { updateStatus } from '../runtime/status-writer.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
@@ -30,6 +31,8 @@ export interface AgentOptions {
   engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
   /** The owner's policy file; `/etc/potluck/owner-policy.yaml` when absent. */
   ownerPolicyPath?: string;
+  /** The machine is on its way out of the pool: what it said about that is not taken back. */
+  isLeaving?: boolean;
   logger: Logger;
   /** Gives up a start that waits for the API. */
   signal?: AbortSignal;
@@ -55,7 +58,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   try {
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
-    const provider = await findProvider(options, holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger }));
+    const meanwhile = holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger });
+    const provider = await stay(await findProvider(options, meanwhile), options);
     const machine = await readMachine('/');
     const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, ownerPolicy, logger });
     agent.start();
@@ -83,6 +87,18 @@ async function openEngine({ engine, home, logger }: AgentOptions): Promise<{ eng
   if (engine.kind === 'socket') return { engine: createDockerEngine(engine.socketPath), release: () => Promise.resolve() };
   const pool = await startPoolEngine({ home, logger, ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }) });
   return { engine: createDockerEngine(pool.socketPath), release: () => pool.detach() };
+}
+
+/** A machine that was about to leave and was started again without finishing that stays. */
+async function stay(provider: Provider, { client, providerName, providerUid, isLeaving, logger }: AgentOptions): Promise<Provider> {
+  if (isLeaving === true || provider.status?.leavingAt === undefined) return provider;
+  logger.info('this machine stays in the pool after all');
+  const takeBack = (draft: Provider): false | undefined => {
+    if (draft.metadata.uid !== providerUid) return false;
+    delete draft.status?.leavingAt;
+    return undefined;
+  };
+  return updateStatus(client, providers, { name: providerName }, takeBack);
 }
 
 /** Waits for the API as long as it takes; `meanwhile` is called before each attempt. */

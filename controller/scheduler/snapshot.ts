@@ -208,7 +208,7 @@ export class Snapshot implements SnapshotView {
     this.policies[slot] = status?.ownerPolicy;
     this.enforcements[slot] = status?.enforcement;
     this.ready[slot] = isReady(provider) ? 1 : 0;
-    this.available[slot] = spec.available !== false && metadata.deletionTimestamp === undefined ? 1 : 0;
+    this.available[slot] = isAvailable(provider) ? 1 : 0;
     this.#writeLocation(slot, spec.location ?? {});
     this.allocatable.set(allocatableRow(status?.allocatable), slot * resourceCount);
     this.most.set(mostRow(spec, status?.ownerPolicy?.perInstance), slot * resourceCount);
@@ -254,6 +254,11 @@ export class Snapshot implements SnapshotView {
   }
 }
 
+/** Nobody takes it away: not its owner, not the machine itself, which may leave, not whoever deletes it. */
+function isAvailable({ metadata, spec, status }: Provider): boolean {
+  return spec.available !== false && status?.leavingAt === undefined && metadata.deletionTimestamp === undefined;
+}
+
 export function isReady(provider: Provider): boolean {
   return provider.status?.conditions?.some(({ type, status }) => type === conditionTypes.ready && status === 'True') ?? false;
 }
@@ -265,5 +270,6 @@ function relevantText(provider: Provider): string {
   const policy = { ...status?.ownerPolicy, nextChange: undefined };
   const levels = enforcementKinds.map((kind) => status?.enforcement?.[kind]);
   const { uid, labels, deletionTimestamp } = metadata;
-  return JSON.stringify([uid, labels, deletionTimestamp, spec, status?.allocatable, isReady(provider), policy, levels]);
+  const { allocatable, leavingAt } = status ?? {};
+  return JSON.stringify([uid, labels, deletionTimestamp, spec, allocatable, leavingAt, isReady(provider), policy, levels]);
 }
