@@ -9,6 +9,8 @@ export const conditionTypes = {
   imageReady: 'ImageReady',
   /** Instance: the agent removed its container and everything that belonged to it. */
   containerRemoved: 'ContainerRemoved',
+  /** Instance: its disk is nearly full. */
+  diskPressure: 'DiskPressure',
 } as const;
 
 export const reasons = {
@@ -43,6 +45,9 @@ export const reasons = {
   noLease: 'NoLease',
   withdrawing: 'Withdrawing',
   withdrawn: 'Withdrawn',
+  // DiskPressure
+  diskAlmostFull: 'DiskAlmostFull',
+  diskHasRoom: 'DiskHasRoom',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

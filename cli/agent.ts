@@ -9,6 +9,7 @@ import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
 import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
+import { parseHostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { engineFlag, parseEngine } from './engine-flag.ts';
 import { poolPaths } from './up/pool-paths.ts';
@@ -17,6 +18,11 @@ const flags = {
   provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool' },
   kubeconfig: { type: 'string', value: 'FILE', description: "the provider's identity; default HOME/agent/kubeconfig" },
   engine: engineFlag,
+  'metrics-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: 'where metrics are served to Prometheus, in plain HTTP: keep to 127.0.0.1; port 0 takes a free one',
+  },
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -56,6 +62,7 @@ async function start({ values, provider, engine, logger, signal }: AgentContext)
     providerUid,
     home,
     engine: engine === 'pool' ? { kind: 'pool' } : { kind: 'socket', socketPath: engine.socketPath },
+    ...(values['metrics-listen'] === undefined ? {} : { metricsListen: parseHostPort('metrics-listen', values['metrics-listen']) }),
     logger,
     signal,
   });

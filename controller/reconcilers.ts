@@ -32,6 +32,7 @@ import { graphIndexes } from './garbage-collection/object-graph.ts';
 import { InstanceLifecycle } from './instance-lifecycle/instance-lifecycle.ts';
 import { NamespaceDeletion } from './namespace-deletion/namespace-deletion.ts';
 import { ProviderLifecycle } from './provider-lifecycle/provider-lifecycle.ts';
+import { ProviderTotals } from './provider-totals/provider-totals.ts';
 import { namespaceOfQuota, quotaNamespaceIndex, ResourceQuotas } from './resource-quota/resource-quota.ts';
 import { initialLedger, instanceUidIndex, instanceUidsOf, LedgerKeeper } from './scheduler/ledger-keeper.ts';
 import { LedgerWriter } from './scheduler/ledger-writer.ts';
@@ -181,6 +182,7 @@ function composeDuties(
       }),
       scheduler,
       new LedgerKeeper({ ...common, ledgers, boundTo, writer, record, expiryMs: reservationExpiryMs }),
+      new ProviderTotals({ client, providers: allProviders, ledgers }),
       collection,
       quotas,
       new NamespaceDeletion({ client, namespaces: watch(namespaces), discover: (signal) => discover(client, signal) }),

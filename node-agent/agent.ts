@@ -25,12 +25,18 @@ export interface AgentOptions {
   home: string;
   /** The pool's own engine, started by the agent; or one that somebody else runs. */
   engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
+  /** Where Prometheus is served, in plain HTTP; absent: nowhere. */
+  metricsListen?: { host: string; port: number };
+  /** How often instances are measured; 10 s when absent. */
+  usageIntervalMs?: number;
   logger: Logger;
   /** Gives up a start that waits for the API. */
   signal?: AbortSignal;
 }
 
 export interface Agent {
+  /** Where metrics are served; undefined when they are not. */
+  readonly metricsPort: number | undefined;
   /** Instances go on running; the next start finds them. */
   stop(): Promise<void>;
 }
@@ -48,13 +54,28 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const provider = await findProvider(options);
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
     const machine = await readMachine('/');
-    const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, logger });
-    agent.start();
+    const { metricsListen, usageIntervalMs } = options;
+    const agent = new RunningAgent({
+      client,
+      providerName,
+      providerUid,
+      provider,
+      engine,
+      journal,
+      machine,
+      ...(metricsListen === undefined ? {} : { metricsListen }),
+      ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
+      logger,
+    });
+    await agent.start().catch(async (error: unknown) => {
+      await agent.stop();
+      throw error;
+    });
     const stop = async (): Promise<void> => {
       await agent.stop();
       await release();
     };
-    return { stop };
+    return { metricsPort: agent.metricsPort, stop };
   } catch (error) {
     await release();
     throw error;

@@ -200,6 +200,7 @@ function observed(info: Docker.ContainerInspectInfo): ObservedContainer {
     oomKilled: state.OOMKilled,
     error: (state as { Error?: string }).Error ?? '',
     createdAtMs: engineTime(info.Created) ?? 0,
+    ...(state.Pid === 0 ? {} : { pid: state.Pid }),
     ...(startedAtMs === undefined ? {} : { startedAtMs }),
     ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
     limits: limitsFromDocker(info.HostConfig as Parameters<typeof limitsFromDocker>[0]),
