@@ -18,6 +18,7 @@ export const errorCatalogue = {
   PROVIDER_MISMATCH: 'PLK013',
   STATE_DAMAGED: 'PLK014',
   DOWNLOAD_FAILED: 'PLK015',
+  API_REFUSED: 'PLK020',
 } as const;
 
 export type ErrorName = keyof typeof errorCatalogue;

@@ -1,7 +1,7 @@
 /** Condition types and reasons. An event's reason is the reason of the condition that it tells of. */
 
 export const conditionTypes = {
-  /** Instance: it runs and its limits hold. Provider: it can take instances. */
+  /** Instance: it runs and its limits hold. Provider: it can take instances. Member: everything that they may do, they can do. */
   ready: 'Ready',
   /** Instance: it has a place. */
   scheduled: 'Scheduled',
@@ -11,6 +11,8 @@ export const conditionTypes = {
   containerRemoved: 'ContainerRemoved',
   /** Instance: its disk is nearly full. */
   diskPressure: 'DiskPressure',
+  /** Member: every SSH key can be read. */
+  sshKeysValid: 'SSHKeysValid',
 } as const;
 
 export const reasons = {
@@ -36,6 +38,8 @@ export const reasons = {
   oomKilled: 'OOMKilled',
   crashLoopBackOff: 'CrashLoopBackOff',
   createFailed: 'CreateFailed',
+  /** Kubernetes' own: a secret or a config map that the container needs is missing. */
+  createContainerConfigError: 'CreateContainerConfigError',
   engineUnavailable: 'EngineUnavailable',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',
@@ -48,6 +52,14 @@ export const reasons = {
   // DiskPressure
   diskAlmostFull: 'DiskAlmostFull',
   diskHasRoom: 'DiskHasRoom',
+  // Ready (member)
+  provisioned: 'Provisioned',
+  namespaceTaken: 'NamespaceTaken',
+  namespaceTerminating: 'NamespaceTerminating',
+  quotaRefused: 'QuotaRefused',
+  // SSHKeysValid
+  keysRead: 'KeysRead',
+  invalidSshKey: 'InvalidSSHKey',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

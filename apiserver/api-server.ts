@@ -40,6 +40,8 @@ export interface ApiServerOptions {
   /** `$POTLUCK_HOME`: `pki/` and `kubeconfig` are written here. */
   home: string;
   logger: Logger;
+  /** Which users stand for which objects; default `manifests/access.yaml`. */
+  accessConfig?: string;
   /** Absent: nothing is written down. */
   audit?: { policyFile: string; logPath: string; maxBytes: number; maxBackups: number };
   /** What is mirrored from other resources, as `manifests/metrics.yaml` has it; absent: nothing. */
@@ -77,7 +79,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const pkiOptions = pkiOptionsOf(options);
     const pki = await openPki(pkiOptions);
     const nowMs = (): number => Date.now();
-    const access = await AccessControl.open({ pkiDirectory: pkiOptions.directory, logger, nowMs });
+    const configFile = options.accessConfig;
+    const access = await AccessControl.open({
+      pkiDirectory: pkiOptions.directory,
+      ...(configFile === undefined ? {} : { configFile }),
+      logger,
+      nowMs,
+    });
     const catalogue = await createCatalogue({ store, logger, nowMs, checkWrite: (write) => access.checkWrite(write) });
     undo.push(() => catalogue.close());
     catalogue.serve((await readMirrors(options)).map((mirror) => createMirror(mirror, catalogue)));

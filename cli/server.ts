@@ -36,6 +36,11 @@ const flags = {
   ...etcdFlags,
   'etcd-servers': { type: 'string', value: 'URL[,URL]', default: 'http://127.0.0.1:2379', description: 'the etcd that holds the state' },
   kubeconfig: { type: 'string', value: 'FILE', description: 'how the controller reaches the API; default HOME/pki/controller.kubeconfig' },
+  'access-config': {
+    type: 'string',
+    value: 'FILE',
+    description: 'which users stand for which objects; default the one that comes with Potluck',
+  },
   'audit-policy-file': { type: 'string', value: 'FILE', description: 'what is written to the audit log: a Policy of audit.k8s.io/v1' },
   'audit-log-path': { type: 'string', value: 'FILE', description: 'the audit log; default HOME/logs/audit.log where there is a policy' },
   'audit-log-maxsize': { type: 'string', value: 'MB', default: '100', description: 'size at which the audit log is put aside' },
@@ -111,6 +116,7 @@ async function startApi(paths: PoolPaths, { values, listen, logger, signal }: Se
     ...(extraNames === undefined ? {} : { extraNames }),
     home: paths.home,
     mirrorsFile: mirrorsPath,
+    ...(values['access-config'] === undefined ? {} : { accessConfig: values['access-config'] }),
     ...auditOptions(values, paths),
     logger: logger.child({ part: 'api' }),
   });

@@ -1,17 +1,21 @@
 /** The composition root: every duty of the controller, with what it is given. */
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
-import { providerLeaseDurationSeconds, providerLeaseNamespace, systemNamespace } from '../api/names.ts';
+import { memberNamespace, providerLeaseDurationSeconds, providerLeaseNamespace, systemNamespace } from '../api/names.ts';
 import type { KubernetesObject } from '../api/object.ts';
 import {
+  clusterRoleBindings,
   customResourceDefinitions,
   instances,
   leases,
+  members,
   namespaces,
   providerInventories,
   providerReservations,
   providers,
   resourceQuotas,
+  roleBindings,
+  serviceAccounts,
 } from '../api/resource-type.ts';
 import type { ResourceType } from '../api/resource-type.ts';
 import type { Client } from '../client/client.ts';
@@ -30,6 +34,7 @@ import { discover } from './discovery.ts';
 import { GarbageCollection } from './garbage-collection/garbage-collection.ts';
 import { graphIndexes } from './garbage-collection/object-graph.ts';
 import { InstanceLifecycle } from './instance-lifecycle/instance-lifecycle.ts';
+import { Members } from './members/members.ts';
 import { NamespaceDeletion } from './namespace-deletion/namespace-deletion.ts';
 import { ProviderLifecycle } from './provider-lifecycle/provider-lifecycle.ts';
 import { ProviderTotals } from './provider-totals/provider-totals.ts';
@@ -150,9 +155,11 @@ function composeDuties(
   });
   const record = tell('scheduler');
   const scheduler: Scheduler = new Scheduler({ ...common, ledgers, snapshot, writer, record, nowMs: () => systemClock.nowMs() });
+  const allNamespaces = watch(namespaces);
+  const allQuotas = watch(resourceQuotas, { indexes: { [quotaNamespaceIndex]: namespaceOfQuota } });
   const quotas = new ResourceQuotas({
     client,
-    quotas: watch(resourceQuotas, { indexes: { [quotaNamespaceIndex]: namespaceOfQuota } }),
+    quotas: allQuotas,
     definitions: watch(customResourceDefinitions),
     discover: (signal) => discover(client, signal),
     nowMs: () => systemClock.nowMs(),
@@ -185,7 +192,17 @@ function composeDuties(
       new ProviderTotals({ client, providers: allProviders, ledgers }),
       collection,
       quotas,
-      new NamespaceDeletion({ client, namespaces: watch(namespaces), discover: (signal) => discover(client, signal) }),
+      new NamespaceDeletion({ client, namespaces: allNamespaces, discover: (signal) => discover(client, signal) }),
+      new Members({
+        client,
+        members: watch(members),
+        namespaces: allNamespaces,
+        roleBindings: watch(roleBindings),
+        quotas: allQuotas,
+        serviceAccounts: watch(serviceAccounts, { namespace: memberNamespace }),
+        clusterRoleBindings: watch(clusterRoleBindings),
+        record: tell('members'),
+      }),
     ],
   };
 }

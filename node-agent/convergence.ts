@@ -27,6 +27,7 @@ import { decide, isRunning, ownContainers } from './plan/converge.ts';
 import { instanceStatus } from './plan/status.ts';
 import type { Action, Decision, DesiredInstance, World } from './plan/world.ts';
 import type { ReportedUsage } from './usage/usage-rate.ts';
+import { resolveEnvironment } from './resolve-environment.ts';
 
 export interface ConvergenceOptions {
   client: Client;
@@ -67,8 +68,15 @@ export class Convergence implements Controller {
 
   constructor(options: ConvergenceOptions) {
     this.#options = options;
-    const { engine, journal, images } = options;
-    this.#executor = new Executor({ engine, journal, images, announceRecreation: (uid) => this.#announceRecreation(uid), nowMs: Date.now });
+    const { client, engine, journal, images } = options;
+    this.#executor = new Executor({
+      engine,
+      journal,
+      images,
+      resolveEnvironment: (environment) => resolveEnvironment(client, environment),
+      announceRecreation: (uid) => this.#announceRecreation(uid),
+      nowMs: Date.now,
+    });
   }
 
   start(enqueue: (uid: string, delayMs?: number) => void): void {
@@ -172,7 +180,7 @@ export class Convergence implements Controller {
     const instance = this.#instance(uid);
     if (instance === undefined) return;
     const { recorder } = this.#options;
-    const message = `The container is made anew with a fresh disk, because its image, command, args, env or workingDir changed (${instance.spec.image})`;
+    const message = `The container is made anew with a fresh disk, because its image, command, args, env, envFrom or workingDir changed (${instance.spec.image})`;
     recorder.record(instance, 'Normal', reasons.recreating, message);
     // An API that is away does not keep the change from being made.
     await Promise.race([recorder.flush(), delay(2_000, undefined, { ref: false })]);

@@ -41,9 +41,85 @@ export interface Instance {
        */
       name: string;
       /**
-       * The variable's value. Not for secrets; the provider's owner can read it.
+       * The variable's value. Not for secrets; whoever can read the instance can read it.
        */
       value?: string;
+      /**
+       * Where the value comes from instead, in the instance's namespace. It is read when the container is made, and again only when it is made anew. The provider's owner can read it.
+       */
+      valueFrom?: {
+        /**
+         * One key of a Secret.
+         */
+        secretKeyRef?: {
+          /**
+           * The name of the object.
+           */
+          name: string;
+          /**
+           * The key in its data.
+           */
+          key: string;
+          /**
+           * Whether the variable is left out where the object or the key is missing; else the container is not made.
+           */
+          optional?: boolean;
+        };
+        /**
+         * One key of a ConfigMap.
+         */
+        configMapKeyRef?: {
+          /**
+           * The name of the object.
+           */
+          name: string;
+          /**
+           * The key in its data.
+           */
+          key: string;
+          /**
+           * Whether the variable is left out where the object or the key is missing; else the container is not made.
+           */
+          optional?: boolean;
+        };
+      };
+    }[];
+    /**
+     * Secrets and ConfigMaps whose keys become environment variables; where names are the same, the last one counts, and env over all. A change recreates the container; a change of the objects themselves does not.
+     *
+     * Items: One Secret or one ConfigMap.
+     */
+    envFrom?: {
+      /**
+       * Stands before each key.
+       */
+      prefix?: string;
+      /**
+       * The Secret.
+       */
+      secretRef?: {
+        /**
+         * The name of the object.
+         */
+        name: string;
+        /**
+         * Whether the object may be missing; else the container is not made without it.
+         */
+        optional?: boolean;
+      };
+      /**
+       * The ConfigMap.
+       */
+      configMapRef?: {
+        /**
+         * The name of the object.
+         */
+        name: string;
+        /**
+         * Whether the object may be missing; else the container is not made without it.
+         */
+        optional?: boolean;
+      };
     }[];
     /**
      * The directory that the command starts in, absolute. The image's own when absent. A change recreates the container.

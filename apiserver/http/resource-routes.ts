@@ -26,6 +26,7 @@ export interface ResourceCall {
   info: ResourceRequest;
   query: URLSearchParams;
   user: UserInfo;
+  recheck?: WriteOptions['recheck'] | undefined;
   operations: ResourceOperations;
   bodies: BodyReader;
   yaml: YamlDecoder;
@@ -166,6 +167,6 @@ function subresourceOf({ info }: ResourceCall): Subresource | undefined {
   return info.subresource as Subresource | undefined;
 }
 
-function requesterOf({ user, request }: ResourceCall): Requester {
-  return { user, userAgent: request.headers['user-agent'] };
+function requesterOf({ user, request, recheck }: ResourceCall): Requester {
+  return { user, userAgent: request.headers['user-agent'], recheck };
 }

@@ -56,6 +56,9 @@ export interface UserInfo {
   extra?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Throws 403 when what allowed a write does not hold for the object itself, of which the request's URL could not tell enough. */
+export type Recheck = (write: { name: string; object: unknown; oldObject: unknown }) => void;
+
 /** What came with a write besides the object. */
 export interface WriteOptions {
   user: UserInfo;
@@ -67,6 +70,8 @@ export interface WriteOptions {
   warnings: string[];
   /** What the audit log is to say besides; absent when nobody reads it. */
   auditAnnotations?: Record<string, string>;
+  /** Absent when the request was allowed whatever the object is. */
+  recheck?: Recheck;
   /** Paths that the body's JSON named twice, found while decoding: refused, warned of or ignored like unknown fields. */
   duplicateFields?: readonly string[];
 }

@@ -142,7 +142,7 @@ function needsImage({ world, desired }: Context): Decision | undefined {
 function backOff({ world, desired, journal }: Context, action: Action['type'], reason: string): Decision | undefined {
   const { failure } = journal;
   if (failure?.action !== action || failure.generation !== desired.generation || retryAtMs(failure) <= world.nowMs) return undefined;
-  return wait(reason, failure.message, retryAtMs(failure));
+  return wait(failure.reason ?? reason, failure.message, retryAtMs(failure));
 }
 
 function create(context: Context): Decision {
@@ -155,7 +155,7 @@ function create(context: Context): Decision {
   const image = world.images.get(desired.container.image);
   const imageBytes = image?.kind === 'present' ? image.info.sizeBytes : 0;
   const diskBytes = imageBytes + desired.resources.diskLimitBytes;
-  const spec: ContainerSpec = {
+  const spec: Omit<ContainerSpec, 'env'> = {
     ...desired.container,
     name: containerName(desired.uid),
     labels: {
@@ -167,7 +167,8 @@ function create(context: Context): Decision {
     limits: wantedLimits(world, desired),
     ...(world.diskQuota && desired.resources.diskLimitBytes > 0 ? { diskBytes } : {}),
   };
-  return { action: { type: 'create', uid: desired.uid, spec, journal: { ...journal, stopRequested: false } } };
+  const environment = { namespace: desired.namespace, entries: desired.environment };
+  return { action: { type: 'create', uid: desired.uid, spec, environment, journal: { ...journal, stopRequested: false } } };
 }
 
 /** The new image is fetched while the old container still runs. */

@@ -23,6 +23,7 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
       re2js: 'apiserver/admission',
       '@peculiar/x509': 'apiserver/access',
       jose: 'apiserver/access',
+      ajv: 'apiserver/access',
       protobufjs: 'apiserver/http',
       'prom-client': 'apiserver/http',
       'fast-json-patch': 'apiserver/registry',
