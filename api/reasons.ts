@@ -52,10 +52,6 @@ export const reasons = {
   diskPressure: 'DiskPressure',
   // Throttled
   asDeclared: 'AsDeclared',
-  // DiskPressure
-  diskNearlyFull: 'DiskNearlyFull',
-  diskFull: 'DiskFull',
-  diskHasRoom: 'DiskHasRoom',
   // Ready (provider)
   leaseRenewed: 'LeaseRenewed',
   leaseExpired: 'LeaseExpired',
@@ -66,6 +62,10 @@ export const reasons = {
   policyRead: 'PolicyRead',
   noPolicy: 'NoPolicy',
   policyBroken: 'PolicyBroken',
+  // DiskPressure
+  diskFull: 'DiskFull',
+  diskAlmostFull: 'DiskAlmostFull',
+  diskHasRoom: 'DiskHasRoom',
   // Ready (member)
   provisioned: 'Provisioned',
   namespaceTaken: 'NamespaceTaken',

@@ -11,6 +11,7 @@ import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
 import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
+import { parseHostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { parseEngine } from './engine-flag.ts';
 import { lockAgent } from './up/lock.ts';
@@ -21,6 +22,11 @@ const flags = {
   kubeconfig: { type: 'string', value: 'FILE', description: "the provider's identity; default HOME/agent/kubeconfig" },
   engine: { type: 'string', value: 'ENGINE', description: 'the container engine: pool, or unix:///PATH; default as it joined' },
   'owner-policy': { type: 'string', value: 'FILE', description: 'what the owner of this machine allows the pool; default as it joined' },
+  'metrics-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: 'where metrics are served to Prometheus, in plain HTTP: keep to 127.0.0.1; port 0 takes a free one',
+  },
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -91,6 +97,7 @@ async function readIdentity({
     home,
     engine: engine === 'pool' ? { kind: 'pool' } : { kind: 'socket', socketPath: engine.socketPath },
     ownerPolicyPath: resolve(values['owner-policy'] ?? enrolment?.ownerPolicy ?? defaultOwnerPolicyPath),
+    ...(values['metrics-listen'] === undefined ? {} : { metricsListen: parseHostPort('metrics-listen', values['metrics-listen']) }),
     isLeaving: enrolment?.leaving !== undefined,
     logger,
     signal,

@@ -33,12 +33,18 @@ export interface AgentOptions {
   ownerPolicyPath?: string;
   /** The machine is on its way out of the pool: what it said about that is not taken back. */
   isLeaving?: boolean;
+  /** Where Prometheus is served, in plain HTTP; absent: nowhere. */
+  metricsListen?: { host: string; port: number };
+  /** How often instances are measured; 10 s when absent. */
+  usageIntervalMs?: number;
   logger: Logger;
   /** Gives up a start that waits for the API. */
   signal?: AbortSignal;
 }
 
 export interface Agent {
+  /** Where metrics are served; undefined when they are not. */
+  readonly metricsPort: number | undefined;
   /** Instances go on running; the next start finds them. */
   stop(): Promise<void>;
 }
@@ -61,13 +67,29 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const meanwhile = holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger });
     const provider = await stay(await findProvider(options, meanwhile), options);
     const machine = await readMachine('/');
-    const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, ownerPolicy, logger });
-    agent.start();
+    const { metricsListen, usageIntervalMs } = options;
+    const agent = new RunningAgent({
+      client,
+      providerName,
+      providerUid,
+      provider,
+      engine,
+      journal,
+      machine,
+      ownerPolicy,
+      ...(metricsListen === undefined ? {} : { metricsListen }),
+      ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
+      logger,
+    });
+    await agent.start().catch(async (error: unknown) => {
+      await agent.stop();
+      throw error;
+    });
     const stop = async (): Promise<void> => {
       await agent.stop();
       await release();
     };
-    return { stop };
+    return { metricsPort: agent.metricsPort, stop };
   } catch (error) {
     await ownerPolicy.stop();
     await release();

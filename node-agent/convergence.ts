@@ -1,9 +1,10 @@
 /** Brings one instance to where the API wants it, step by step, and says in its status how far that got. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { findCondition, isTrue } from '../api/conditions.ts';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
 import type { OwnerPolicyStatus } from '../api/owner-policy.ts';
-import { reasons } from '../api/reasons.ts';
+import { conditionTypes, reasons } from '../api/reasons.ts';
 import { instances } from '../api/resource-type.ts';
 import { ApiError, isNotFound } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
@@ -13,7 +14,6 @@ import type { Controller, Outcome, ReconcileContext } from '../runtime/controlle
 import type { EventRecorder } from '../runtime/event-recorder.ts';
 import { updateStatus } from '../runtime/status-writer.ts';
 import { desiredInstance } from './desired-instance.ts';
-import type { DiskUsage } from './disk-usage.ts';
 import type { EngineHealth } from './engine-health.ts';
 import { engineErrorKind } from './engine/engine.ts';
 import type { Engine } from './engine/engine.ts';
@@ -29,6 +29,7 @@ import { decide, isRunning, ownContainers } from './plan/converge.ts';
 import { instanceStatus } from './plan/status.ts';
 import type { Action, Decision, DesiredInstance, World } from './plan/world.ts';
 import { PolicyVerdicts } from './policy-verdicts.ts';
+import type { ReportedUsage } from './usage/usage-rate.ts';
 import { resolveEnvironment } from './resolve-environment.ts';
 
 export interface ConvergenceOptions {
@@ -43,7 +44,8 @@ export interface ConvergenceOptions {
   observed: ObservedContainers;
   journal: Journal;
   images: ImageStore;
-  diskUsage: DiskUsage;
+  /** What the API is to be told of a container. */
+  usage: (containerId: string) => ReportedUsage | undefined;
   topology: CpuTopology;
   recorder: EventRecorder;
   /** Of the machine's owner. */
@@ -146,10 +148,11 @@ export class Convergence implements Controller {
 
   #desired(uid: string): DesiredInstance | undefined {
     const instance = this.#instance(uid);
-    return instance === undefined ? undefined : this.#read(instance);
+    return instance === undefined ? undefined : this.read(instance);
   }
 
-  #read(instance: Instance): DesiredInstance | undefined {
+  /** As it is to be here, with the owner's word; undefined when it is another provider's. */
+  read(instance: Instance): DesiredInstance | undefined {
     const { provider, providerUid } = this.#options;
     return desiredInstance({ instance, provider: provider(), providerUid, verdict: this.#verdicts.of(instance.metadata.uid ?? '') });
   }
@@ -189,7 +192,7 @@ export class Convergence implements Controller {
     const { informer, providerUid, observed, topology } = this.#options;
     const wanted = informer
       .list()
-      .flatMap((instance) => this.#read(instance) ?? [])
+      .flatMap((instance) => this.read(instance) ?? [])
       .filter((desired) => !desired.deleting && !desired.finished && desired.held === undefined && desired.powerState === 'Running');
     const demands = wanted.map(({ uid, resources }) => ({
       uid,
@@ -213,27 +216,35 @@ export class Convergence implements Controller {
     await Promise.race([recorder.flush(), delay(2_000, undefined, { ref: false })]);
   }
 
+  #announcePressure(before: Instance, after: Instance): void {
+    const type = conditionTypes.diskPressure;
+    const condition = findCondition(after.status?.conditions, type);
+    if (condition?.status !== 'True' || isTrue(before.status?.conditions, type)) return;
+    this.#options.recorder.record(after, 'Warning', reasons.diskAlmostFull, condition.message);
+  }
+
   /** By compare-and-set, decided anew on each read: never at an older placement than the one that was acted on. */
   async #writeStatus(uid: string, decision: Decision, signal: AbortSignal): Promise<void> {
-    const { client, providerUid, journal, observed, images, diskUsage } = this.#options;
+    const { client, providerUid, journal, observed, images, usage } = this.#options;
     const instance = this.#instance(uid);
     const { name, namespace } = instance?.metadata ?? {};
     if (instance === undefined || name === undefined || namespace === undefined) return;
     const write = (draft: Instance): boolean => {
-      const desired = draft.metadata.uid === uid ? this.#read(draft) : undefined;
+      const desired = draft.metadata.uid === uid ? this.read(draft) : undefined;
       // What is being deleted may never have been acted on.
       const entry = journal.entries.get(uid) ?? (desired?.deleting === true ? noEntry(desired) : undefined);
       if (desired === undefined || entry?.epoch !== desired.epoch) return false;
       const container = ownContainers({ observed: observed.byInstance, providerUid }, uid)[0];
       const image = images.states.get(desired.container.image);
-      const diskUsedBytes = container === undefined ? undefined : diskUsage.of(container.id);
+      const used = container === undefined ? undefined : usage(container.id);
       const current = draft.status ?? {};
-      draft.status = instanceStatus({ desired, current, journal: entry, container, decision, image, diskUsedBytes, nowMs: Date.now() });
+      draft.status = instanceStatus({ desired, current, journal: entry, container, decision, image, usage: used, nowMs: Date.now() });
       return true;
     };
     try {
       const mutate = (draft: Instance): false | undefined => (write(draft) ? undefined : false);
-      await updateStatus(client, instances, { name, namespace }, mutate, { from: instance, signal, timeoutMs: 10_000 });
+      const after = await updateStatus(client, instances, { name, namespace }, mutate, { from: instance, signal, timeoutMs: 10_000 });
+      this.#announcePressure(instance, after);
     } catch (error) {
       if (isNotFound(error)) return;
       if (error instanceof ApiError || signal.aborted) throw error;

@@ -436,7 +436,7 @@ export interface Instance {
       };
     };
     /**
-     * What the instance uses now, by resource.
+     * What the instance uses, by resource: cpu (cores, over usageWindow) and memory (the working set, bytes) while it runs, disk (bytes that it wrote to its own disk), ingress-bytes and egress-bytes (received and sent since the container started).
      */
     usage?: {
       /**
@@ -444,6 +444,14 @@ export interface Instance {
        */
       [k: string]: number | string;
     };
+    /**
+     * When usage was measured, by the provider's clock.
+     */
+    usageMeasuredAt?: string;
+    /**
+     * The time that usage.cpu is the average over, for example 30s.
+     */
+    usageWindow?: string;
     /**
      * What holds and what does not, with reasons.
      *

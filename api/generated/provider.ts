@@ -236,6 +236,41 @@ export interface Provider {
       };
     };
     /**
+     * What instances that are placed here have reserved of allocatable. The sum of the provider's ledger, written by the controller.
+     */
+    reserved?: {
+      /**
+       * A quantity in Kubernetes' form, for example 500m, 2, 1Gi or 20M.
+       */
+      [k: string]: number | string;
+    };
+    /**
+     * allocatable less reserved, none where more is reserved. Written by the controller.
+     */
+    left?: {
+      /**
+       * A quantity in Kubernetes' form, for example 500m, 2, 1Gi or 20M.
+       */
+      [k: string]: number | string;
+    };
+    /**
+     * What instances use together: cpu (cores, over usageWindow), memory (working sets, bytes), disk (bytes that they wrote), ingress-bytes and egress-bytes (received and sent since the agent started). What the owner uses is not in it. Written by the agent.
+     */
+    used?: {
+      /**
+       * A quantity in Kubernetes' form, for example 500m, 2, 1Gi or 20M.
+       */
+      [k: string]: number | string;
+    };
+    /**
+     * When used was measured, by the provider's clock.
+     */
+    usageMeasuredAt?: string;
+    /**
+     * The time that used.cpu is the average over, for example 30s.
+     */
+    usageWindow?: string;
+    /**
      * When the machine said that it leaves the pool (`potluck leave`). It counts as withdrawn from then on. Written by its agent.
      */
     leavingAt?: string;

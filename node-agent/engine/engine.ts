@@ -94,6 +94,8 @@ export interface ObservedContainer {
   /** Why the last start did not work; empty when it did. */
   error: string;
   createdAtMs: number;
+  /** Of its first process, in the engine's own count of processes; absent when it does not run. */
+  pid?: number;
   /** Of the last run; absent before the first. */
   startedAtMs?: number;
   finishedAtMs?: number;

@@ -6,8 +6,11 @@ import type { Condition } from '../../api/object.ts';
 import { conditionTypes, reasons } from '../../api/reasons.ts';
 import { formatTime } from '../../api/time.ts';
 import type { ObservedContainer } from '../engine/engine.ts';
+import type { ReportedUsage } from '../usage/usage-rate.ts';
 import { failedForGood, isRunning } from './converge.ts';
+import { diskPressure } from './disk-pressure.ts';
 import { endOf, outcomeOf } from './restart.ts';
+import { usageStatus, withoutUsage } from './usage-status.ts';
 import type { ContainerEnd, Decision, DesiredInstance, Hold, ImageState, JournalEntry } from './world.ts';
 
 export type InstanceStatus = NonNullable<Instance['status']>;
@@ -21,8 +24,8 @@ export interface StatusInput {
   container: ObservedContainer | undefined;
   decision: Decision;
   image: ImageState | undefined;
-  /** Of its own layer; undefined when it was not measured. */
-  diskUsedBytes: number | undefined;
+  /** Undefined when it was not measured. */
+  usage: ReportedUsage | undefined;
   nowMs: number;
 }
 
@@ -59,8 +62,7 @@ export function instanceStatus(input: StatusInput): InstanceStatus {
   const lastEnd = journal.lastEnd;
   if (lastEnd === undefined) delete status.lastState;
   else status.lastState = { terminated: terminated(lastEnd) };
-  if (input.diskUsedBytes !== undefined) status.usage = { ...current.usage, disk: wholeMebibytes(input.diskUsedBytes) };
-  return status;
+  return input.usage === undefined ? status : { ...withoutUsage(status), ...usageStatus(input.usage) };
 }
 
 /** Nobody can tell how the container is: what was said of it stays, but for Ready. */
@@ -73,12 +75,6 @@ function unknownStatus({ current, desired, journal, nowMs }: StatusInput): Insta
 
 function imageIdOf(image: ImageState | undefined): string | undefined {
   return image?.kind === 'present' ? image.info.id : undefined;
-}
-
-/** Coarse, so that a status is not written for each kilobyte. */
-function wholeMebibytes(bytes: number): string {
-  const mebibytes = Math.ceil(bytes / 1024 / 1024);
-  return mebibytes === 0 ? '0' : `${mebibytes}Mi`;
 }
 
 function situationOf(input: StatusInput): Situation {
@@ -172,6 +168,8 @@ function conditionsOf(input: StatusInput, situation: Situation): ConditionUpdate
   if (image !== undefined) updates.push(image);
   const throttled = throttledCondition(input);
   if (throttled !== undefined) updates.push(throttled);
+  const disk = diskPressure(input.usage?.diskBytes, input.desired.resources.diskLimitBytes, input.current.conditions);
+  if (disk !== undefined) updates.push(disk);
   if (input.desired.deleting && input.container === undefined) {
     const removed = 'The container and its disk are gone';
     updates.push({ type: conditionTypes.containerRemoved, status: 'True', reason: reasons.removed, message: removed });

@@ -156,7 +156,7 @@ export class SimulatedAgent {
       container: this.own(uid)[0],
       decision,
       image: this.#images.states.get(desired.container.image),
-      diskUsedBytes: undefined,
+      usage: undefined,
       nowMs: this.engine.nowMs,
     });
     this.statuses.set(uid, status);
@@ -233,6 +233,7 @@ export class MemoryJournal implements Journal {
 
 class FakeImages implements ImageStore {
   readonly states = new Map<string, ImageState>();
+  readonly pulls = { succeeded: 0, failed: 0 };
   readonly #engine: FakeEngine;
 
   constructor(engine: FakeEngine) {
