@@ -34,6 +34,8 @@ export const bootstrapUserPrefix = 'system:bootstrap:';
 export const bootstrappersGroup = 'system:bootstrappers';
 /** Where members' ServiceAccounts are, and the Secrets that their tokens are bound to. */
 export const memberNamespace = 'potluck-members';
+/** On what the pool keeps for a member: the member's name. */
+export const memberLabel = 'potluck.dev/member';
 
 /** Signs certificates of providers; docs/identity.md says what of a request counts. */
 export const providerSigner = 'potluck.dev/provider';

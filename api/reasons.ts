@@ -1,7 +1,7 @@
 /** Condition types and reasons. An event's reason is the reason of the condition that it tells of. */
 
 export const conditionTypes = {
-  /** Instance: it runs and its limits hold. Provider: it can take instances. */
+  /** Instance: it runs and its limits hold. Provider: it can take instances. Member: everything that they may do, they can do. */
   ready: 'Ready',
   /** Instance: it has a place. */
   scheduled: 'Scheduled',
@@ -9,6 +9,14 @@ export const conditionTypes = {
   imageReady: 'ImageReady',
   /** Instance: the agent removed its container and everything that belonged to it. */
   containerRemoved: 'ContainerRemoved',
+  /** Instance: it gets less than its limits, since the machine's owner allows no more. */
+  throttled: 'Throttled',
+  /** Instance: its disk is nearly full, or full. */
+  diskPressure: 'DiskPressure',
+  /** Provider: the owner's policy file is as it should be, or there is none. */
+  ownerPolicyValid: 'OwnerPolicyValid',
+  /** Member: every SSH key can be read. */
+  sshKeysValid: 'SSHKeysValid',
 } as const;
 
 export const reasons = {
@@ -34,16 +42,53 @@ export const reasons = {
   oomKilled: 'OOMKilled',
   crashLoopBackOff: 'CrashLoopBackOff',
   createFailed: 'CreateFailed',
+  /** Kubernetes' own: a secret or a config map that the container needs is missing. */
+  createContainerConfigError: 'CreateContainerConfigError',
   engineUnavailable: 'EngineUnavailable',
   wallsDown: 'WallsDown',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',
+  /** Also of Throttled, and of events on instances and providers. */
+  ownerPolicy: 'OwnerPolicy',
+  diskPressure: 'DiskPressure',
+  // Throttled
+  asDeclared: 'AsDeclared',
   // Ready (provider)
   leaseRenewed: 'LeaseRenewed',
   leaseExpired: 'LeaseExpired',
   noLease: 'NoLease',
   withdrawing: 'Withdrawing',
   withdrawn: 'Withdrawn',
+  // OwnerPolicyValid
+  policyRead: 'PolicyRead',
+  noPolicy: 'NoPolicy',
+  policyBroken: 'PolicyBroken',
+  // DiskPressure
+  diskFull: 'DiskFull',
+  diskAlmostFull: 'DiskAlmostFull',
+  diskHasRoom: 'DiskHasRoom',
+  // Ready (member)
+  provisioned: 'Provisioned',
+  namespaceTaken: 'NamespaceTaken',
+  namespaceTerminating: 'NamespaceTerminating',
+  quotaRefused: 'QuotaRefused',
+  // SSHKeysValid
+  keysRead: 'KeysRead',
+  invalidSshKey: 'InvalidSSHKey',
+  // Approved, Denied and Failed (signing requests)
+  joinAccepted: 'JoinAccepted',
+  renewalAccepted: 'RenewalAccepted',
+  tokenSpent: 'TokenSpent',
+  invalidRequest: 'InvalidRequest',
+  ownerMayNotLend: 'OwnerMayNotLend',
+  unknownRequester: 'UnknownRequester',
+  providerRevoked: 'ProviderRevoked',
+  nameTaken: 'NameTaken',
+  identityTaken: 'IdentityTaken',
+  signerValidationFailure: 'SignerValidationFailure',
+  // Events of joining
+  providerJoined: 'ProviderJoined',
+  joinWaits: 'JoinWaits',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

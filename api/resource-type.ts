@@ -40,6 +40,26 @@ export interface ResourceQuota extends KubernetesObject {
   status?: { hard?: Readonly<Record<string, string>> | null; used?: Readonly<Record<string, string>> | null };
 }
 
+/** `v1` ServiceAccount. */
+export type ServiceAccount = KubernetesObject;
+
+/** `v1` Secret. Values are base64. */
+export interface Secret extends KubernetesObject {
+  type?: string;
+  data?: Readonly<Record<string, string>> | null;
+}
+
+/** `v1` ConfigMap, as far as it is text. */
+export interface ConfigMap extends KubernetesObject {
+  data?: Readonly<Record<string, string>> | null;
+}
+
+/** `rbac.authorization.k8s.io/v1` RoleBinding and ClusterRoleBinding. */
+export interface RoleBinding extends KubernetesObject {
+  roleRef: { apiGroup: string; kind: string; name: string };
+  subjects?: { kind: string; apiGroup?: string; name: string; namespace?: string }[] | null;
+}
+
 /** `certificates.k8s.io/v1`. */
 export interface CertificateSigningRequest extends KubernetesObject {
   spec: {
@@ -125,6 +145,27 @@ export const resourceQuotas: ResourceType<ResourceQuota> = {
   plural: 'resourcequotas',
   kind: 'ResourceQuota',
   namespaced: true,
+};
+
+export const serviceAccounts: ResourceType<ServiceAccount> = {
+  group: '',
+  version: 'v1',
+  plural: 'serviceaccounts',
+  kind: 'ServiceAccount',
+  namespaced: true,
+};
+
+export const secrets: ResourceType<Secret> = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true };
+
+export const configMaps: ResourceType<ConfigMap> = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true };
+
+const rbac = { group: 'rbac.authorization.k8s.io', version: 'v1' } as const;
+export const roleBindings: ResourceType<RoleBinding> = { ...rbac, plural: 'rolebindings', kind: 'RoleBinding', namespaced: true };
+export const clusterRoleBindings: ResourceType<RoleBinding> = {
+  ...rbac,
+  plural: 'clusterrolebindings',
+  kind: 'ClusterRoleBinding',
+  namespaced: false,
 };
 
 export const customResourceDefinitions: ResourceType<KubernetesObject> = {

@@ -262,3 +262,14 @@ export function parseFieldSelector(text: string): readonly FieldRequirement[] {
 export function matchesFieldSelector(requirements: readonly FieldRequirement[], valueOf: (field: string) => string): boolean {
   return requirements.every(({ field, operator, value }) => (valueOf(field) === value) === (operator === '='));
 }
+
+/** The fields that a field selector narrows to one value. What cannot be understood narrows nothing: whoever selects by it refuses it. */
+export function parseSelectedFields(text: string): ReadonlyMap<string, string> {
+  try {
+    const equal = parseFieldSelector(text).filter(({ operator }) => operator === '=');
+    return new Map(equal.map(({ field, value }) => [field, value]));
+  } catch (error) {
+    if (error instanceof SelectorError) return new Map();
+    throw error;
+  }
+}

@@ -1,7 +1,7 @@
 /** Composes the API server: store, registry, access and HTTP. */
-import type { Server } from 'node:https';
 import { mkdir, readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import { controllerUser, mastersGroup } from '../api/names.ts';
@@ -9,7 +9,7 @@ import type { Logger } from '../runtime/logger.ts';
 import { AccessControl } from './access/access-control.ts';
 import { writeKubeconfig } from './access/kubeconfig.ts';
 import type { Pki, PkiOptions } from './access/pki.ts';
-import { openPki } from './access/pki.ts';
+import { machineAddresses, openPki } from './access/pki.ts';
 import { AuditLog } from './http/audit/audit-log.ts';
 import { parseAuditPolicy } from './http/audit/audit-policy.ts';
 import { Auditor } from './http/audit/auditor.ts';
@@ -22,6 +22,9 @@ import { Routes } from './http/routes.ts';
 import { defaultWatchLimits } from './http/watch-stream.ts';
 import type { Catalogue } from './registry/catalogue.ts';
 import { createCatalogue } from './registry/catalogue.ts';
+import { parseMirrors } from './registry/mirrors/mirror-config.ts';
+import type { MirrorConfig } from './registry/mirrors/mirror-config.ts';
+import { createMirror } from './registry/mirrors/mirrored-resource.ts';
 import type { EtcdStoreOptions } from './store/etcd-store.ts';
 import { createEtcdStore } from './store/etcd-store.ts';
 import type { Store } from './store/store.ts';
@@ -37,8 +40,16 @@ export interface ApiServerOptions {
   /** `$POTLUCK_HOME`: `pki/` and `kubeconfig` are written here. */
   home: string;
   logger: Logger;
+  /** Which users stand for which objects; default `manifests/access.yaml`. */
+  accessConfig?: string;
   /** Absent: nothing is written down. */
   audit?: { policyFile: string; logPath: string; maxBytes: number; maxBackups: number };
+  /** How often it is looked whether the certificate still fits; default a minute. */
+  certificateCheckMs?: number;
+  /** The machine's links, each time that they are looked at. */
+  interfaces?: typeof networkInterfaces;
+  /** What is mirrored from other resources, as `manifests/metrics.yaml` has it; absent: nothing. */
+  mirrorsFile?: string;
   /** How long to wait for etcd at the start. */
   etcdTimeoutMs?: number;
 }
@@ -54,6 +65,7 @@ export interface ApiServer {
 const dayMs = 86_400_000;
 const adminLifetimeMs = 365 * dayMs;
 const stopGraceMs = 5000;
+const certificateCheckMs = 60_000;
 const etcdTimeoutMs = 20_000;
 const etcdRetryMs = 200;
 
@@ -69,28 +81,29 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     undo.push(() => store.close());
     await waitForEtcd(store, options);
     await mkdir(options.home, { recursive: true });
-    const pkiOptions = pkiOptionsOf(options);
-    const pki = await openPki(pkiOptions);
+    const pki = await openPki(pkiOptionsOf(options));
     const nowMs = (): number => Date.now();
-    const access = await AccessControl.open({ pkiDirectory: pkiOptions.directory, logger, nowMs });
+    const configFile = options.accessConfig;
+    const access = await AccessControl.open({
+      pkiDirectory: pkiDirectoryOf(options),
+      ...(configFile === undefined ? {} : { configFile }),
+      logger,
+      nowMs,
+    });
     const catalogue = await createCatalogue({ store, logger, nowMs, checkWrite: (write) => access.checkWrite(write) });
     undo.push(() => catalogue.close());
+    catalogue.serve((await readMirrors(options)).map((mirror) => createMirror(mirror, catalogue)));
     await withinTime(catalogue.start(), options);
     undo.push(() => access.close());
     await withinTime(access.start(catalogue), options);
     const audit = await openAudit(options);
     undo.push(() => Promise.resolve(audit?.close()));
-    const { server, port, close, routes } = await serve(options, { pki, catalogue, store, access, audit });
+    const { port, close, useCertificate, routes } = await serve(options, { pki, catalogue, store, access, audit });
     undo.push(async () => {
       routes.endWatches();
       await close(stopGraceMs);
     });
-    const renewal = setInterval(() => void renewCertificate(server, pkiOptions, logger), dayMs);
-    renewal.unref();
-    undo.push(() => {
-      clearInterval(renewal);
-      return Promise.resolve();
-    });
+    undo.push(keepCertificate(options, pki, useCertificate));
     const url = await writeKubeconfigs(options, pki, port);
     logger.info('the API server is ready', { url, port });
     return { url, port, stop: () => runInReverse(undo) };
@@ -115,16 +128,25 @@ interface ServerParts {
   audit: Auditor | undefined;
 }
 
+async function readMirrors({ mirrorsFile }: ApiServerOptions): Promise<MirrorConfig[]> {
+  if (mirrorsFile === undefined) return [];
+  return parseMirrors(await readText(mirrorsFile, 'Put back the file that came with the program'), mirrorsFile);
+}
+
+/** Throws `BAD_ARGUMENT` for a file that cannot be read. */
+async function readText(path: string, remedy: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UserError('BAD_ARGUMENT', `${path} cannot be read`, remedy, { cause: error });
+  }
+}
+
 /** Throws `BAD_ARGUMENT` for a policy that cannot be read. */
 async function openAudit({ audit, logger }: ApiServerOptions): Promise<Auditor | undefined> {
   if (audit === undefined) return undefined;
   const { policyFile, logPath: path, maxBytes, maxBackups } = audit;
-  let text: string;
-  try {
-    text = await readFile(policyFile, 'utf8');
-  } catch (error) {
-    throw new UserError('BAD_ARGUMENT', `${policyFile} cannot be read`, 'Name a file with --audit-policy-file', { cause: error });
-  }
+  const text = await readText(policyFile, 'Name a file with --audit-policy-file');
   const policy = parseAuditPolicy(text, policyFile);
   return new Auditor(policy, new AuditLog({ path, maxBytes, maxBackups, logger, nowMs: () => Date.now() }));
 }
@@ -192,19 +214,43 @@ function etcdUnreachable({ etcd }: ApiServerOptions, cause: unknown): UserError 
   return new UserError('ETCD_UNREACHABLE', what, 'Start it, or give the right addresses and certificates with --etcd-servers', { cause });
 }
 
-function pkiOptionsOf({ home, listen: { host }, advertiseAddress, extraNames = [] }: ApiServerOptions): PkiOptions {
-  const names = [host, ...(advertiseAddress === undefined ? [] : [advertiseAddress]), ...extraNames];
-  return { directory: join(home, 'pki'), serverNames: names, now: () => Date.now() };
+function pkiDirectoryOf({ home }: ApiServerOptions): string {
+  return join(home, 'pki');
 }
 
-/** For servers that run longer than their certificate: a new one is used from the next connection on. */
-async function renewCertificate(server: Server, pkiOptions: PkiOptions, logger: Logger): Promise<void> {
-  try {
-    const { caPem, server: pair } = await openPki(pkiOptions);
-    server.setSecureContext({ key: pair.keyPem, cert: pair.certPem, ca: caPem });
-  } catch (error) {
-    logger.error('the server’s certificate could not be renewed', { error });
-  }
+/** A server that listens everywhere is known by every address that the machine has now. */
+function pkiOptionsOf(options: ApiServerOptions): PkiOptions {
+  const { host } = options.listen;
+  const { advertiseAddress, extraNames = [] } = options;
+  const addresses = host === '0.0.0.0' || host === '::' || host === '' ? machineAddresses((options.interfaces ?? networkInterfaces)()) : [];
+  const names = [host, ...(advertiseAddress === undefined ? [] : [advertiseAddress]), ...extraNames, ...addresses];
+  return { directory: pkiDirectoryOf(options), serverNames: names, now: () => Date.now() };
+}
+
+/** For servers that run longer than their certificate, or whose machine moves to another network. Answers what ends it. */
+function keepCertificate(options: ApiServerOptions, pki: Pki, useCertificate: HttpsListener['useCertificate']): () => Promise<void> {
+  const { logger } = options;
+  let present = pki.server.certPem;
+  let running: Promise<void> = Promise.resolve();
+  const renew = async (): Promise<void> => {
+    try {
+      const renewed = await openPki(pkiOptionsOf(options));
+      if (renewed.server.certPem === present) return;
+      useCertificate(renewed);
+      present = renewed.server.certPem;
+      logger.info('the server has a new certificate', { names: pkiOptionsOf(options).serverNames });
+    } catch (error) {
+      logger.error('the server’s certificate could not be renewed', { error });
+    }
+  };
+  const timer = setInterval(() => {
+    running = running.then(renew);
+  }, options.certificateCheckMs ?? certificateCheckMs);
+  timer.unref();
+  return () => {
+    clearInterval(timer);
+    return running;
+  };
 }
 
 /** Answers the URL that the admin's kubeconfig has. */

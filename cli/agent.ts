@@ -1,24 +1,34 @@
-import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { UserError } from '../api/errors.ts';
-import { providerUser } from '../api/names.ts';
 import { createClient } from '../client/kube-client.ts';
-import { currentEntries, loadKubeconfig } from '../client/kubeconfig.ts';
 import { startAgent } from '../node-agent/agent.ts';
+import { agentFolder } from '../node-agent/identity/agent-folder.ts';
+import { readAgentKubeconfig } from '../node-agent/identity/agent-kubeconfig.ts';
+import { CertificateKeeper } from '../node-agent/identity/certificate-keeper.ts';
+import { readEnrolment } from '../node-agent/identity/enrolment.ts';
+import { defaultOwnerPolicyPath } from '../node-agent/owner-policy/policy-keeper.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
 import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
+import { parseHostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
-import { engineFlag, parseEngine } from './engine-flag.ts';
+import { parseEngine } from './engine-flag.ts';
 import { nameServerFlag, parseNameServer } from './name-server-flag.ts';
+import { lockAgent } from './up/lock.ts';
 import { poolPaths } from './up/pool-paths.ts';
 
 const flags = {
-  provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool' },
+  provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool; default as it joined' },
   kubeconfig: { type: 'string', value: 'FILE', description: "the provider's identity; default HOME/agent/kubeconfig" },
-  engine: engineFlag,
+  engine: { type: 'string', value: 'ENGINE', description: 'the container engine: pool, or unix:///PATH; default as it joined' },
   'name-server': nameServerFlag,
+  'owner-policy': { type: 'string', value: 'FILE', description: 'what the owner of this machine allows the pool; default as it joined' },
+  'metrics-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: 'where metrics are served to Prometheus, in plain HTTP: keep to 127.0.0.1; port 0 takes a free one',
+  },
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -26,65 +36,74 @@ const flags = {
 export const agentCommand = defineCommand({
   name: 'agent',
   summary: 'makes the container engine of this machine match what the pool wants of it',
-  details: 'potluck up starts this. When it stops, instances go on running, and the next start finds them.',
+  details:
+    'potluck up and potluck join start this. When it stops, instances go on running, and the next start finds them. It renews its certificate by itself,\n' +
+    'and gets a new one by its identity key after it was away for too long.',
   flags,
   run: (values) => {
-    const { provider } = values;
-    if (provider === undefined)
-      throw new UserError('BAD_ARGUMENT', 'potluck agent: --provider is missing', 'For example --provider alans-desktop');
     const logger = createLogger({ component: 'agent', level: values['log-level'] as 'info', format: values['log-format'] as 'text' });
-    const engine = parseEngine(values.engine);
+    if (values.engine !== undefined) parseEngine(values.engine);
     parseNameServer(values['name-server']);
-    runProcess({ name: 'potluck agent', logger, start: ({ signal }) => start({ values, provider, engine, logger, signal }) });
+    runProcess({ name: 'potluck agent', logger, start: ({ signal }) => start({ values, logger, signal }) });
     return Promise.resolve(undefined);
   },
 });
 
 interface AgentContext {
   values: FlagValues<typeof flags>;
-  provider: string;
-  engine: ReturnType<typeof parseEngine>;
   logger: Logger;
   signal: AbortSignal;
 }
 
-async function start({ values, provider, engine, logger, signal }: AgentContext): Promise<RunningProcess> {
+async function start(context: AgentContext): Promise<RunningProcess> {
+  const { values, logger } = context;
+  const paths = poolPaths(resolveHome(values.home));
+  const folder = agentFolder(paths.home);
+  const kubeconfig = values.kubeconfig ?? folder.kubeconfig;
+  // Before anything is touched: that there is an identity at all.
+  const { providerUid } = await readAgentKubeconfig(kubeconfig);
+  const lock = await lockAgent(paths);
+  const onUnauthorized = (): void => keeper.noteUnauthorized();
+  const client = createClient({ kubeconfig, userAgent: 'potluck-agent/0.1.0', onUnauthorized });
+  const keeper = new CertificateKeeper({ folder, kubeconfig, client, logger });
+  keeper.start();
+  const release = async (): Promise<void> => {
+    await keeper.stop();
+    client.close();
+    await lock.release();
+  };
+  try {
+    const agent = await startAgent({ ...(await readIdentity(context)), client, providerUid });
+    return { stop: () => agent.stop().finally(release) };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** What was written when the machine joined; flags win. */
+async function readIdentity({
+  values,
+  logger,
+  signal,
+}: AgentContext): Promise<Omit<Parameters<typeof startAgent>[0], 'client' | 'providerUid'>> {
   const home = resolveHome(values.home);
-  const kubeconfig = values.kubeconfig ?? poolPaths(home).agentKubeconfig;
-  const providerUid = await readProviderUid(kubeconfig);
-  const client = createClient({ kubeconfig, userAgent: 'potluck-agent/0.1.0' });
-  const agent = await startAgent({
-    client,
-    providerName: provider,
-    providerUid,
+  const enrolment = await readEnrolment(agentFolder(home));
+  const providerName = values.provider ?? enrolment?.providerName;
+  if (providerName === undefined) {
+    const remedy = 'Join the pool first (potluck join), or say its name with --provider';
+    throw new UserError('NOT_JOINED', `this machine has no name in a pool, by what is in ${home}`, remedy);
+  }
+  const engine = parseEngine(values.engine ?? enrolment?.engine ?? 'pool');
+  return {
+    providerName,
     home,
     engine: engine === 'pool' ? { kind: 'pool' } : { kind: 'socket', socketPath: engine.socketPath },
     ...parseNameServer(values['name-server']),
+    ownerPolicyPath: resolve(values['owner-policy'] ?? enrolment?.ownerPolicy ?? defaultOwnerPolicyPath),
+    ...(values['metrics-listen'] === undefined ? {} : { metricsListen: parseHostPort('metrics-listen', values['metrics-listen']) }),
+    isLeaving: enrolment?.leaving !== undefined,
     logger,
     signal,
-  });
-  return {
-    stop: async () => {
-      await agent.stop();
-      client.close();
-    },
   };
-}
-
-/** The uid is what the certificate says, whatever the name on the command line: the server goes by it too. */
-async function readProviderUid(kubeconfig: string): Promise<string> {
-  const remedy = 'Give the file that the pool wrote for this machine, with --kubeconfig';
-  try {
-    const { user } = currentEntries(await loadKubeconfig(kubeconfig));
-    const pem = user?.certData === undefined ? await readFile(user?.certFile ?? '') : Buffer.from(user.certData, 'base64');
-    const name = /^CN=(.+)$/m.exec(new X509Certificate(pem).subject)?.[1] ?? '';
-    const prefix = providerUser('');
-    if (name.startsWith(prefix) && name.length > prefix.length) return name.slice(prefix.length);
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw new UserError('BAD_ARGUMENT', `${kubeconfig} has no certificate that can be read: ${(error as Error).message}`, remedy, {
-      cause: error,
-    });
-  }
-  throw new UserError('PROVIDER_MISMATCH', `the certificate in ${kubeconfig} is not a provider's`, remedy);
 }

@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { purgePoolEngine, stopPoolEngine } from '../node-agent/engine/pool-engine.ts';
+import { agentFolder } from '../node-agent/identity/agent-folder.ts';
+import { readEnrolment } from '../node-agent/identity/enrolment.ts';
 import { stopInstances } from '../node-agent/stop-instances.ts';
 import { UserError } from '../api/errors.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
@@ -9,8 +11,7 @@ import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { parseEngine } from './engine-flag.ts';
 import { TooLateError, untilTrue } from './until-true.ts';
 import { removeContainers } from './up/engine-containers.ts';
-import { readEnrolment } from './up/enrolment.ts';
-import { findRunningUp, lockPool } from './up/lock.ts';
+import { findRunning, lockPool } from './up/lock.ts';
 import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 import { createProgress, type Progress } from './up/progress.ts';
 import { removeHome } from './up/remove-home.ts';
@@ -30,7 +31,7 @@ export const downCommand = defineCommand({
     const paths = poolPaths(resolveHome(values.home));
     const progress = createProgress(process.stdout);
     await stopUp(paths, progress);
-    const lock = await lockPool(paths, { writesPidFile: false });
+    const lock = await lockPool(paths, { as: undefined });
     try {
       const removed = await takeDown(paths, values.purge, progress);
       if (values.purge) progress.note(removed.length === 0 ? `Nothing was left in ${paths.home}.` : `Removed: ${removed.join(', ')}.`);
@@ -43,11 +44,11 @@ export const downCommand = defineCommand({
 });
 
 async function stopUp(paths: PoolPaths, progress: Progress): Promise<void> {
-  const pid = await findRunningUp(paths);
+  const pid = await findRunning(paths, 'up');
   if (pid === undefined) return;
   await progress.step(`potluck up (process ${pid}) stopped`, async () => {
     killQuietly(pid, 'SIGTERM');
-    const isGone = async (): Promise<boolean> => (await findRunningUp(paths)) !== pid;
+    const isGone = async (): Promise<boolean> => (await findRunning(paths, 'up')) !== pid;
     const { signal } = new AbortController();
     await untilTrue(isGone, { what: 'potluck up to end', timeoutMs: upStopTimeoutMs, intervalMs: 100, signal }).catch((error: unknown) => {
       if (!(error instanceof TooLateError)) throw error;
@@ -70,7 +71,7 @@ async function takeDown(paths: PoolPaths, purge: boolean, progress: Progress): P
 }
 
 async function endContainers(paths: PoolPaths, purge: boolean, progress: Progress, logger: Logger): Promise<string[]> {
-  const enrolment = await readEnrolment(paths);
+  const enrolment = await readEnrolment(agentFolder(paths.home));
   if (enrolment === undefined) return [];
   const engine = parseEngine(enrolment.engine);
   const socketPath = engine === 'pool' ? paths.engineSocket : engine.socketPath;

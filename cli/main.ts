@@ -1,37 +1,71 @@
 /** The `potluck` command: finds the command, answers `--help`, and turns errors into one line and an exit code. */
 import { UserError } from '../api/errors.ts';
-import type { Command } from './command-line/command.ts';
-import { formatCommandHelp, formatOverview } from './command-line/format-help.ts';
-import { nearestName } from './command-line/nearest-name.ts';
-import { parseFlags } from './command-line/parse-flags.ts';
+import type { CommandTree } from './command-line/command.ts';
+import { findCommand } from './command-line/find-command.ts';
+import { formatCommandHelp, formatGroupHelp, formatOverview, type Summary } from './command-line/format-help.ts';
+import { parseCommandLine } from './command-line/parse-flags.ts';
 
-/** Loaded only when asked for: `potluck status` need not read the API server. */
-const loaders: Readonly<Record<string, () => Promise<Command>>> = {
+const commands: CommandTree = {
   up: async () => (await import('./up.ts')).upCommand,
   down: async () => (await import('./down.ts')).downCommand,
   status: async () => (await import('./status.ts')).statusCommand,
   server: async () => (await import('./server.ts')).serverCommand,
   agent: async () => (await import('./agent.ts')).agentCommand,
+  member: {
+    summary: 'people of the pool: who they are, what they may do, how they get in',
+    commands: {
+      add: async () => (await import('./member/add.ts')).memberAddCommand,
+      list: async () => (await import('./member/list.ts')).memberListCommand,
+      delete: async () => (await import('./member/delete.ts')).memberDeleteCommand,
+      token: {
+        summary: 'tokens by which members get in',
+        commands: {
+          create: async () => (await import('./member/token-create.ts')).memberTokenCreateCommand,
+          list: async () => (await import('./member/token-list.ts')).memberTokenListCommand,
+          delete: async () => (await import('./member/token-delete.ts')).memberTokenDeleteCommand,
+        },
+      },
+    },
+  },
+  token: {
+    summary: 'makes, shows and revokes tokens by which machines join',
+    commands: {
+      create: async () => (await import('./token/create.ts')).tokenCreateCommand,
+      list: async () => (await import('./token/list.ts')).tokenListCommand,
+      delete: async () => (await import('./token/delete.ts')).tokenDeleteCommand,
+    },
+  },
+  join: async () => (await import('./join.ts')).joinCommand,
+  leave: async () => (await import('./leave.ts')).leaveCommand,
 };
 
 async function main(args: readonly string[]): Promise<number | undefined> {
-  const [name = '--help', ...rest] = args;
-  if (['--help', '-h', 'help'].includes(name)) {
-    process.stdout.write(formatOverview(await Promise.all(Object.values(loaders).map((load) => load()))));
-    return args.length === 0 ? 2 : 0;
+  const found = findCommand(commands, args);
+  if (found.kind === 'overview') {
+    process.stdout.write(formatOverview(await summariesOf(commands)));
+    return found.isMistake ? 2 : 0;
   }
-  const load = Object.hasOwn(loaders, name) ? loaders[name] : undefined;
-  if (load === undefined) {
-    const nearest = nearestName(name, Object.keys(loaders));
-    const remedy = nearest === undefined ? 'potluck --help lists the commands' : `Did you mean ${nearest}?`;
-    throw new UserError('BAD_ARGUMENT', `there is no command ${JSON.stringify(name.slice(0, 60))}`, remedy);
+  if (found.kind === 'group-help') {
+    process.stdout.write(formatGroupHelp({ name: found.name, summary: found.group.summary }, await summariesOf(found.group.commands)));
+    return found.isMistake ? 2 : 0;
   }
-  const command = await load();
-  if (rest.some((arg) => arg === '--help' || arg === '-h')) {
+  const command = await found.load();
+  if (found.rest.some((arg) => arg === '--help' || arg === '-h')) {
     process.stdout.write(formatCommandHelp(command));
     return 0;
   }
-  return await command.run(parseFlags(name, command.flags, rest));
+  const { values, words } = parseCommandLine(command, found.rest);
+  return await command.run(values, words);
+}
+
+/** In the order in which they are declared. */
+async function summariesOf(tree: CommandTree): Promise<Summary[]> {
+  return Promise.all(
+    Object.entries(tree).map(async ([name, entry]) => ({
+      name,
+      summary: typeof entry === 'function' ? (await entry()).summary : entry.summary,
+    })),
+  );
 }
 
 try {

@@ -9,6 +9,7 @@ import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
 import { applyAdmissionPolicies } from './apply-admission-policies.ts';
 import { applyCrds } from './apply-crds.ts';
+import { clusterSigningFlags, signingOptions } from './cluster-signing.ts';
 import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { etcdFlags, etcdServers, readEtcdTls } from './command-line/etcd-flags.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
@@ -18,6 +19,8 @@ import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 
 const crdDirectory = join(import.meta.dirname, '../crds');
 const policiesPath = join(import.meta.dirname, '../manifests/admission-policies.yaml');
+const mirrorsPath = join(import.meta.dirname, '../manifests/metrics.yaml');
+
 const components = ['api', 'controller'] as const;
 type Component = (typeof components)[number];
 
@@ -34,6 +37,12 @@ const flags = {
   ...etcdFlags,
   'etcd-servers': { type: 'string', value: 'URL[,URL]', default: 'http://127.0.0.1:2379', description: 'the etcd that holds the state' },
   kubeconfig: { type: 'string', value: 'FILE', description: 'how the controller reaches the API; default HOME/pki/controller.kubeconfig' },
+  ...clusterSigningFlags,
+  'access-config': {
+    type: 'string',
+    value: 'FILE',
+    description: 'which users stand for which objects; default the one that comes with Potluck',
+  },
   'audit-policy-file': { type: 'string', value: 'FILE', description: 'what is written to the audit log: a Policy of audit.k8s.io/v1' },
   'audit-log-path': { type: 'string', value: 'FILE', description: 'the audit log; default HOME/logs/audit.log where there is a policy' },
   'audit-log-maxsize': { type: 'string', value: 'MB', default: '100', description: 'size at which the audit log is put aside' },
@@ -108,6 +117,8 @@ async function startApi(paths: PoolPaths, { values, listen, logger, signal }: Se
     ...(advertiseAddress === undefined ? {} : { advertiseAddress }),
     ...(extraNames === undefined ? {} : { extraNames }),
     home: paths.home,
+    mirrorsFile: mirrorsPath,
+    ...(values['access-config'] === undefined ? {} : { accessConfig: values['access-config'] }),
     ...auditOptions(values, paths),
     logger: logger.child({ part: 'api' }),
   });
@@ -142,9 +153,16 @@ function auditOptions(values: Values, paths: PoolPaths): Pick<Parameters<typeof 
 /** Answers what stops them. */
 async function startControllers(paths: PoolPaths, { values, logger }: ServerContext): Promise<() => Promise<void>> {
   const kubeconfig = values.kubeconfig ?? join(paths.pki, 'controller.kubeconfig');
+  const signing = await signingOptions(values, paths);
   const client = createClient({ kubeconfig, userAgent: 'potluck-controller/0.1.0' });
   const identity = `${hostname()}_${process.pid}_${randomUUID().slice(0, 8)}`;
-  const controller = await startController({ client, logger: logger.child({ part: 'controller' }), identity, leaderElection: true });
+  const controller = await startController({
+    client,
+    logger: logger.child({ part: 'controller' }),
+    identity,
+    leaderElection: true,
+    ...(signing && { signing }),
+  });
   return async () => {
     await controller.stop();
     client.close();

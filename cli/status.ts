@@ -7,7 +7,7 @@ import { defineCommand } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { outputFlag } from './command-line/output-flag.ts';
 import { formatInstances, formatProviders, readOverview, type PoolOverview } from './pool-overview.ts';
-import { findRunningUp } from './up/lock.ts';
+import { findRunning } from './up/lock.ts';
 import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 
 interface PoolStatus extends PoolOverview {
@@ -61,8 +61,10 @@ async function readStatus(paths: PoolPaths): Promise<PoolStatus> {
 
 async function readProcesses(paths: PoolPaths): Promise<Record<string, number>> {
   const processes: Record<string, number> = {};
-  const up = await findRunningUp(paths);
-  if (up !== undefined) processes['up'] = up;
+  for (const name of ['up', 'join'] as const) {
+    const pid = await findRunning(paths, name);
+    if (pid !== undefined) processes[name] = pid;
+  }
   for (const name of ['etcd', 'server', 'agent']) {
     const survivor = await findSurvivor(join(paths.run, `${name}.pid`));
     if (survivor.kind === 'ours') processes[name] = survivor.pid;

@@ -8,6 +8,7 @@ import type { ResourceType } from '../api/resource-type.ts';
 import type { Status } from '../api/status.ts';
 import { ApiError } from './client.ts';
 import type { Client, DeleteOptions, ListOptions, ObjectList, PatchOptions, RequestOptions, WatchEvent, WatchOptions } from './client.ts';
+import type { Authorization } from './authorization.ts';
 import { createConnection } from './connection.ts';
 import type { Connection } from './connection.ts';
 import { openRequest, readBody, reasonOf } from './http-request.ts';
@@ -20,6 +21,10 @@ export interface ClientOptions {
   kubeconfig: string | LoadedKubeconfig;
   /** `potluck-agent/0.1.0`: the part before the slash is the field manager's name on the server. */
   userAgent: string;
+  /** Besides what the kubeconfig has, which should be nothing then. */
+  authorization?: Authorization;
+  /** The server does not believe who we are; called for each such answer. */
+  onUnauthorized?: () => void;
 }
 
 /** A client with connections that can be closed; idle ones do not keep the process alive. */
@@ -34,7 +39,7 @@ const pageSize = 500;
 const maxLineBytes = 8 * 1024 * 1024;
 
 export function createClient(options: ClientOptions): KubeClient {
-  return new HttpsClient(createConnection(options.kubeconfig), options.userAgent);
+  return new HttpsClient(createConnection(options.kubeconfig), options);
 }
 
 interface Call extends RequestOptions {
@@ -44,11 +49,11 @@ interface Call extends RequestOptions {
 
 class HttpsClient implements KubeClient {
   readonly #connection: Connection;
-  readonly #userAgent: string;
+  readonly #options: ClientOptions;
 
-  constructor(connection: Connection, userAgent: string) {
+  constructor(connection: Connection, options: ClientOptions) {
     this.#connection = connection;
-    this.#userAgent = userAgent;
+    this.#options = options;
   }
 
   async get<T extends KubernetesObject>(type: ResourceType<T>, key: ObjectKey, options: RequestOptions = {}): Promise<T> {
@@ -158,8 +163,21 @@ class HttpsClient implements KubeClient {
   }
 
   async #open(method: string, path: string, call: Call & { signal: AbortSignal }): Promise<IncomingMessage> {
+    let response = await this.#send(method, path, call);
+    const challenge = response.statusCode === 401 ? response.headers['www-authenticate'] : undefined;
+    if (challenge !== undefined && this.#options.authorization?.challenged(challenge) === true) {
+      response.destroy();
+      response = await this.#send(method, path, call);
+    }
+    if (response.statusCode === 401) this.#options.onUnauthorized?.();
+    return response;
+  }
+
+  async #send(method: string, path: string, call: Call & { signal: AbortSignal }): Promise<IncomingMessage> {
     const credentials = await this.#connection.credentials();
-    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': this.#userAgent };
+    const { userAgent, authorization } = this.#options;
+    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': userAgent };
+    if (authorization !== undefined) headers['authorization'] = authorization.header(method, path);
     if (call.body === undefined) return openRequest(credentials, { method, path, headers, signal: call.signal });
     headers['content-type'] = call.contentType ?? 'application/json';
     return openRequest(credentials, { method, path, headers, body: JSON.stringify(call.body), signal: call.signal });

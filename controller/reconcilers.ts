@@ -1,17 +1,23 @@
 /** The composition root: every duty of the controller, with what it is given. */
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
-import { providerLeaseDurationSeconds, providerLeaseNamespace, systemNamespace } from '../api/names.ts';
+import { memberNamespace, providerLeaseDurationSeconds, providerLeaseNamespace, systemNamespace } from '../api/names.ts';
 import type { KubernetesObject } from '../api/object.ts';
 import {
+  clusterRoleBindings,
+  certificateSigningRequests,
   customResourceDefinitions,
   instances,
+  joinTokens,
   leases,
+  members,
   namespaces,
   providerInventories,
   providerReservations,
   providers,
   resourceQuotas,
+  roleBindings,
+  serviceAccounts,
 } from '../api/resource-type.ts';
 import type { ResourceType } from '../api/resource-type.ts';
 import type { Client } from '../client/client.ts';
@@ -26,12 +32,19 @@ import type { EventRecorder } from '../runtime/event-recorder.ts';
 import { runLeaderElection } from '../runtime/leader-election.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
+import { CertificateSigning } from './certificate-signing/certificate-signing.ts';
+import { JoinTokenExpiry } from './certificate-signing/join-token-expiry.ts';
+import { defaultKeepingTimes } from './certificate-signing/judge-age.ts';
+import type { KeepingTimes } from './certificate-signing/judge-age.ts';
+import type { CertificateSigner } from './certificate-signing/signer.ts';
 import { discover } from './discovery.ts';
 import { GarbageCollection } from './garbage-collection/garbage-collection.ts';
 import { graphIndexes } from './garbage-collection/object-graph.ts';
 import { InstanceLifecycle } from './instance-lifecycle/instance-lifecycle.ts';
+import { Members } from './members/members.ts';
 import { NamespaceDeletion } from './namespace-deletion/namespace-deletion.ts';
 import { ProviderLifecycle } from './provider-lifecycle/provider-lifecycle.ts';
+import { ProviderTotals } from './provider-totals/provider-totals.ts';
 import { namespaceOfQuota, quotaNamespaceIndex, ResourceQuotas } from './resource-quota/resource-quota.ts';
 import { initialLedger, instanceUidIndex, instanceUidsOf, LedgerKeeper } from './scheduler/ledger-keeper.ts';
 import { LedgerWriter } from './scheduler/ledger-writer.ts';
@@ -51,6 +64,16 @@ export interface ControllerOptions {
   reservationExpiryMs?: number;
   /** How long a provider may not renew before it is Unknown; 40 s. */
   providerLeaseDurationMs?: number;
+  /** Absent where the pool's authority is not at hand: signing is left to a controller that has it. */
+  signing?: SigningOptions;
+}
+
+export interface SigningOptions {
+  signer: CertificateSigner;
+  /** The longest that a certificate holds. */
+  durationMs: number;
+  /** How long requests and tokens are kept that are done with. */
+  times?: KeepingTimes;
 }
 
 export interface RunningController {
@@ -68,29 +91,42 @@ const stopTimeoutMs = 4_000;
 const providerUidIndex = 'provider-uid';
 const providerNameIndex = 'provider-name';
 
+/** Signing has a leader of its own: the controller that leads in all else may not have the authority's key. */
 export function startController(options: ControllerOptions): Promise<RunningController> {
-  if (!options.leaderElection) return Promise.resolve(startDuties(options));
+  const { logger, signing } = options;
+  const parts = [startPart('controller', options, composeDuties)];
+  if (signing === undefined) logger.info('the key of the authority is not here: signing certificates is left to a controller that has it');
+  else parts.push(startPart('certificate-signing', options, (_, watch, tell) => composeSigning(options, signing, watch, tell)));
+  const stop = async (): Promise<void> => {
+    await Promise.all(parts.map((part) => part.stop()));
+  };
+  return Promise.resolve({ stop });
+}
+
+/** Duties that one process among several does; `name` is that of their lease. */
+function startPart(name: string, options: ControllerOptions, compose: Compose): RunningController {
+  if (!options.leaderElection) return startDuties(options, compose);
   let duties: RunningController | undefined;
   const election = runLeaderElection({
     client: options.client,
-    lease: { namespace: systemNamespace, name: 'controller' },
+    lease: { namespace: systemNamespace, name },
     identity: options.identity,
     logger: options.logger,
     leaseDurationMs,
     renewDeadlineMs,
     retryPeriodMs,
     onStarted: () => {
-      duties = startDuties(options);
+      duties = startDuties(options, compose);
     },
     onStopped: async () => {
       await duties?.stop();
       duties = undefined;
     },
   });
-  return Promise.resolve({ stop: () => election.stop() });
+  return { stop: () => election.stop() };
 }
 
-function startDuties(options: ControllerOptions): RunningController {
+function startDuties(options: ControllerOptions, compose: Compose): RunningController {
   const { client, logger, metrics } = options;
   const informers: Informer<never>[] = [];
   const watch = <T extends KubernetesObject>(type: ResourceType<T>, more: Partial<InformerOptions<T>> = {}): Informer<T> => {
@@ -104,7 +140,7 @@ function startDuties(options: ControllerOptions): RunningController {
     recorders.push(recorder);
     return (about, { type, reason, message }) => recorder.record(about, type, reason, message);
   };
-  const { controllers, collection } = composeDuties(options, watch, tell);
+  const { controllers, collection } = compose(options, watch, tell);
   const manager = createManager({ logger, stopTimeoutMs, ...(metrics && { metrics }) });
   for (const controller of controllers) manager.add(controller);
   for (const informer of informers) informer.start();
@@ -113,7 +149,7 @@ function startDuties(options: ControllerOptions): RunningController {
   const stop = async (): Promise<void> => {
     // Passes that wait for an informer end when it stops.
     const ending = manager.stop();
-    await Promise.all([ending, collection.stop(), ...informers.map((informer) => informer.stop())]);
+    await Promise.all([ending, collection?.stop(), ...informers.map((informer) => informer.stop())]);
     await Promise.all(recorders.map((recorder) => recorder.stop()));
   };
   return { stop: () => (stopped ??= stop()) };
@@ -122,11 +158,15 @@ function startDuties(options: ControllerOptions): RunningController {
 type Watch = <T extends KubernetesObject>(type: ResourceType<T>, more?: Partial<InformerOptions<T>>) => Informer<T>;
 type Tell = (about: KubernetesObject, event: { type: 'Normal' | 'Warning'; reason: string; message: string }) => void;
 
-function composeDuties(
-  options: ControllerOptions,
-  watch: Watch,
-  tell: (component: string) => Tell,
-): { controllers: Controller[]; collection: GarbageCollection } {
+type Compose = (options: ControllerOptions, watch: Watch, tell: (component: string) => Tell) => Duties;
+
+interface Duties {
+  controllers: Controller[];
+  /** Has informers of its own. */
+  collection?: GarbageCollection;
+}
+
+function composeDuties(options: ControllerOptions, watch: Watch, tell: (component: string) => Tell): Duties {
   const { client, logger, reservationExpiryMs = 60_000, providerLeaseDurationMs = providerLeaseDurationSeconds * 1000 } = options;
   const allInstances = watch(instances, {
     indexes: {
@@ -149,9 +189,11 @@ function composeDuties(
   });
   const record = tell('scheduler');
   const scheduler: Scheduler = new Scheduler({ ...common, ledgers, snapshot, writer, record, nowMs: () => systemClock.nowMs() });
+  const allNamespaces = watch(namespaces);
+  const allQuotas = watch(resourceQuotas, { indexes: { [quotaNamespaceIndex]: namespaceOfQuota } });
   const quotas = new ResourceQuotas({
     client,
-    quotas: watch(resourceQuotas, { indexes: { [quotaNamespaceIndex]: namespaceOfQuota } }),
+    quotas: allQuotas,
     definitions: watch(customResourceDefinitions),
     discover: (signal) => discover(client, signal),
     nowMs: () => systemClock.nowMs(),
@@ -181,11 +223,41 @@ function composeDuties(
       }),
       scheduler,
       new LedgerKeeper({ ...common, ledgers, boundTo, writer, record, expiryMs: reservationExpiryMs }),
+      new ProviderTotals({ client, providers: allProviders, ledgers }),
       collection,
       quotas,
-      new NamespaceDeletion({ client, namespaces: watch(namespaces), discover: (signal) => discover(client, signal) }),
+      new NamespaceDeletion({ client, namespaces: allNamespaces, discover: (signal) => discover(client, signal) }),
+      new Members({
+        client,
+        members: watch(members),
+        namespaces: allNamespaces,
+        roleBindings: watch(roleBindings),
+        quotas: allQuotas,
+        serviceAccounts: watch(serviceAccounts, { namespace: memberNamespace }),
+        clusterRoleBindings: watch(clusterRoleBindings),
+        record: tell('members'),
+      }),
     ],
   };
+}
+
+function composeSigning(
+  { client }: ControllerOptions,
+  { signer, durationMs, times = defaultKeepingTimes }: SigningOptions,
+  watch: Watch,
+  tell: (component: string) => Tell,
+): Duties {
+  const allProviders = watch(providers, { indexes: { [providerUidIndex]: ({ metadata }) => [metadata.uid ?? ''] } });
+  const signing = new CertificateSigning({
+    client,
+    requests: watch(certificateSigningRequests),
+    providerOf: (uid) => allProviders.byIndex(providerUidIndex, uid)[0],
+    signer,
+    durationMs,
+    times,
+    tell: tell('certificate-signing'),
+  });
+  return { controllers: [signing, new JoinTokenExpiry({ client, tokens: watch(joinTokens), times })] };
 }
 
 /** What is bound to a provider is asked of the API, not of a copy: a ledger that begins without an instance would give its place away again. */

@@ -1,4 +1,5 @@
 /** The process on a provider that makes its container engine match the API. This is where its parts are put together. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fullJitterMs } from '../api/backoff.ts';
@@ -8,12 +9,15 @@ import { providers } from '../api/resource-type.ts';
 import { ApiError } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { updateStatus } from '../runtime/status-writer.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
 import { ShapedEngine } from './engine/shaped-engine.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
+import { holdWhileClosed } from './owner-policy/hold-while-closed.ts';
+import { PolicyKeeper, defaultOwnerPolicyPath } from './owner-policy/policy-keeper.ts';
 import { RunningAgent } from './running-agent.ts';
 import type { RunningAgentOptions } from './running-agent.ts';
 
@@ -29,12 +33,22 @@ export interface AgentOptions {
   engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
   /** An IPv4 address that the pool's own engine asks for instances; the machine's own name server when absent. */
   nameServer?: string;
+  /** The owner's policy file; `/etc/potluck/owner-policy.yaml` when absent. */
+  ownerPolicyPath?: string;
+  /** The machine is on its way out of the pool: what it said about that is not taken back. */
+  isLeaving?: boolean;
+  /** Where Prometheus is served, in plain HTTP; absent: nowhere. */
+  metricsListen?: { host: string; port: number };
+  /** How often instances are measured; 10 s when absent. */
+  usageIntervalMs?: number;
   logger: Logger;
   /** Gives up a start that waits for the API. */
   signal?: AbortSignal;
 }
 
 export interface Agent {
+  /** Where metrics are served; undefined when they are not. */
+  readonly metricsPort: number | undefined;
   /** Instances go on running; the next start finds them. */
   stop(): Promise<void>;
 }
@@ -47,22 +61,53 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
-  const { engine, network, release } = await openEngine(options);
+  const ownerPolicy = await openOwnerPolicy(options);
+  const { engine, network, release } = await openEngine(options).catch(async (error: unknown) => {
+    await ownerPolicy.stop();
+    throw error;
+  });
   try {
-    const provider = await findProvider(options);
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
+    const meanwhile = holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger });
+    const provider = await stay(await findProvider(options, meanwhile), options);
     const machine = await readMachine('/');
-    const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, ...network, logger });
-    agent.start();
+    const { metricsListen, usageIntervalMs } = options;
+    const agent = new RunningAgent({
+      client,
+      providerName,
+      providerUid,
+      provider,
+      engine,
+      journal,
+      machine,
+      ownerPolicy,
+      ...network,
+      ...(metricsListen === undefined ? {} : { metricsListen }),
+      ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
+      logger,
+    });
+    await agent.start().catch(async (error: unknown) => {
+      await agent.stop();
+      throw error;
+    });
     const stop = async (): Promise<void> => {
       await agent.stop();
       await release();
     };
-    return { stop };
+    return { metricsPort: agent.metricsPort, stop };
   } catch (error) {
+    await ownerPolicy.stop();
     await release();
     throw error;
   }
+}
+
+async function openOwnerPolicy({ home, ownerPolicyPath = defaultOwnerPolicyPath, logger }: AgentOptions): Promise<PolicyKeeper> {
+  const directory = join(home, 'agent');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const keeper = new PolicyKeeper({ path: ownerPolicyPath, lastGoodPath: join(directory, 'owner-policy.yaml'), logger });
+  await keeper.start();
+  return keeper;
 }
 
 interface OpenEngine {
@@ -87,11 +132,27 @@ async function openEngine({ engine, nameServer, home, logger }: AgentOptions): P
   };
 }
 
-/** Waits for the API as long as it takes. */
-async function findProvider({ client, providerName, providerUid, logger, signal }: AgentOptions): Promise<Provider> {
+/** A machine that was about to leave and was started again without finishing that stays. */
+async function stay(provider: Provider, { client, providerName, providerUid, isLeaving, logger }: AgentOptions): Promise<Provider> {
+  if (isLeaving === true || provider.status?.leavingAt === undefined) return provider;
+  logger.info('this machine stays in the pool after all');
+  const takeBack = (draft: Provider): false | undefined => {
+    if (draft.metadata.uid !== providerUid) return false;
+    delete draft.status?.leavingAt;
+    return undefined;
+  };
+  return updateStatus(client, providers, { name: providerName }, takeBack);
+}
+
+/** Waits for the API as long as it takes; `meanwhile` is called before each attempt. */
+async function findProvider(
+  { client, providerName, providerUid, logger, signal }: AgentOptions,
+  meanwhile: () => Promise<void>,
+): Promise<Provider> {
   const remedy = 'Join the pool again with a new token, or start the agent with the name that it joined by.';
   for (let attempt = 0; ; attempt += 1) {
     signal?.throwIfAborted();
+    await meanwhile();
     try {
       const provider = await client.get(providers, { name: providerName }, signal === undefined ? {} : { signal });
       if (provider.metadata.uid === providerUid) return provider;

@@ -3,10 +3,21 @@ import { createHash } from 'node:crypto';
 import { effectiveResources } from '../api/effective-resources.ts';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
-import type { DesiredInstance } from './plan/world.ts';
+import { runtimeOf } from '../api/owner-policy.ts';
+import { reasons } from '../api/reasons.ts';
+import type { Verdict } from './owner-policy/judge-instances.ts';
+import type { DesiredInstance, EnvironmentEntry, EnvironmentSource } from './plan/world.ts';
+
+export interface DesireContext {
+  instance: Instance;
+  provider: Provider;
+  providerUid: string;
+  /** Of the owner's policy; without one everything is as the instance asks. */
+  verdict: Verdict | undefined;
+}
 
 /** Undefined when the instance is not assigned to this provider (any more), or its object is not whole. */
-export function desiredInstance(instance: Instance, provider: Provider, providerUid: string): DesiredInstance | undefined {
+export function desiredInstance({ instance, provider, providerUid, verdict }: DesireContext): DesiredInstance | undefined {
   const { metadata, spec, status = {} } = instance;
   const { uid, name, namespace } = metadata;
   const { assignment } = status;
@@ -23,25 +34,58 @@ export function desiredInstance(instance: Instance, provider: Provider, provider
     restartPolicy: spec.restartPolicy ?? 'Always',
     specHash: specHash(spec),
     container: containerOf(instance, name),
-    resources: effectiveResources(spec, provider.spec, provider.status?.allocatable),
+    environment: environmentOf(spec),
+    resources: verdict?.resources ?? effectiveResources(spec, provider.spec, provider.status?.allocatable),
+    ...ownersWord(verdict),
     reportedRestartCount: status.restartCount ?? 0,
   };
 }
 
+function ownersWord(verdict: Verdict | undefined): Pick<DesiredInstance, 'held' | 'throttled'> {
+  return {
+    ...(verdict?.held === undefined ? {} : { held: { reason: reasons.ownerPolicy, message: verdict.held } }),
+    ...(verdict === undefined || verdict.throttled.length === 0 ? {} : { throttled: verdict.throttled }),
+  };
+}
+
 function containerOf({ spec, status }: Instance, name: string): DesiredInstance['container'] {
-  const { image, command, args, env = [], workingDir } = spec;
+  const { image, command, args, workingDir } = spec;
   return {
     image,
     ...(command === undefined ? {} : { command }),
     ...(args === undefined ? {} : { args }),
-    env: env.map((variable) => ({ name: variable.name, value: variable.value ?? '' })),
     ...(workingDir === undefined ? {} : { workingDir }),
     hostname: status?.hostname ?? name,
+    ...(runtimeOf(spec.isolation ?? 'Standard') === 'runsc' ? { runtime: 'runsc' } : {}),
   };
 }
 
-/** Of what makes a new container necessary. */
-function specHash({ image, command, args, env, workingDir }: Instance['spec']): string {
-  const parts = [image, command ?? null, args ?? null, (env ?? []).map(({ name, value }) => [name, value ?? '']), workingDir ?? null];
+function environmentOf({ env = [], envFrom = [] }: Instance['spec']): EnvironmentEntry[] {
+  const all = envFrom.flatMap(({ prefix = '', secretRef, configMapRef }): EnvironmentEntry[] => {
+    const source = sourceOf(secretRef, configMapRef);
+    return source === undefined ? [] : [{ kind: 'all', prefix, source }];
+  });
+  const single = env.map(({ name, value = '', valueFrom }): EnvironmentEntry => {
+    const source = sourceOf(valueFrom?.secretKeyRef, valueFrom?.configMapKeyRef);
+    if (source === undefined) return { kind: 'value', name, value };
+    return { kind: 'key', name, source, key: (valueFrom?.secretKeyRef ?? valueFrom?.configMapKeyRef)?.key ?? '' };
+  });
+  return [...all, ...single];
+}
+
+type Reference = { name: string; optional?: boolean } | undefined;
+
+function sourceOf(secret: Reference, configMap: Reference): EnvironmentSource | undefined {
+  if (secret !== undefined) return { kind: 'Secret', name: secret.name, optional: secret.optional ?? false };
+  return configMap === undefined ? undefined : { kind: 'ConfigMap', name: configMap.name, optional: configMap.optional ?? false };
+}
+
+/** Of what makes a new container necessary; of secrets and config maps that is their names, as in Kubernetes. */
+function specHash({ image, command, args, env = [], envFrom = [], workingDir, isolation = 'Standard' }: Instance['spec']): string {
+  const variables = env.map(({ name, value = '', valueFrom }) => (valueFrom === undefined ? [name, value] : [name, value, valueFrom]));
+  const parts: unknown[] = [image, command ?? null, args ?? null, variables, workingDir ?? null];
+  // Only where there is one: instances without keep the hash that they have.
+  if (envFrom.length > 0) parts.push(envFrom);
+  if (isolation !== 'Standard') parts.push(isolation);
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }

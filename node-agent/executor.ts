@@ -1,15 +1,20 @@
 /** Takes one step of a plan. What must be remembered is written before; what did not work is written after. */
+import { reasons } from '../api/reasons.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { EngineError, engineErrorKind } from './engine/engine.ts';
-import type { Engine } from './engine/engine.ts';
+import type { ContainerSpec, Engine } from './engine/engine.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Journal } from './journal/journal.ts';
-import type { Action, ActionFailure } from './plan/world.ts';
+import type { Action, ActionFailure, Environment } from './plan/world.ts';
+import { EnvironmentError } from './resolve-environment.ts';
+import { StepGate } from './step-gate.ts';
 
 export interface ExecutorOptions {
   engine: Engine;
   journal: Journal;
   images: ImageStore;
+  /** Rejects with {@link EnvironmentError} for what is missing. */
+  resolveEnvironment(environment: Environment): Promise<ContainerSpec['env']>;
   /** Called before a container is thrown away for a new one; resolves when it was said. */
   announceRecreation(uid: string): Promise<void>;
   /** Milliseconds since the epoch. */
@@ -22,8 +27,12 @@ export interface ActionContext {
   logger: Logger;
 }
 
+/** Of what costs the engine and the disk something. To stop is to wait, and nobody who must stop waits for others. */
+const stepsAtOnce = 4;
+
 export class Executor {
   readonly #options: ExecutorOptions;
+  readonly #gate = new StepGate(stepsAtOnce);
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -37,7 +46,8 @@ export class Executor {
     const { journal } = this.#options;
     if ('journal' in action) await journal.put(action.journal);
     try {
-      await this.#act(action);
+      if (action.type === 'stop') await this.#act(action);
+      else await this.#gate.run(() => this.#act(action));
       logger.debug('step taken', { action: action.type });
       await this.#clearFailure(action);
     } catch (error) {
@@ -45,7 +55,8 @@ export class Executor {
       if (kind === 'unavailable') throw error;
       const message = error instanceof Error ? error.message : String(error);
       logger.warn('a step did not work', { action: action.type, kind, error: message });
-      await this.#noteFailure(action, { kind, message, generation });
+      const reason = error instanceof EnvironmentError ? { reason: reasons.createContainerConfigError } : {};
+      await this.#noteFailure(action, { kind, message, generation, ...reason });
     }
   }
 
@@ -80,8 +91,9 @@ export class Executor {
 
   async #create(action: Action & { type: 'create' }): Promise<void> {
     const { engine, images } = this.#options;
+    const env = await this.#options.resolveEnvironment(action.environment);
     try {
-      await engine.createContainer(action.spec);
+      await engine.createContainer({ ...action.spec, env });
     } catch (error) {
       // The image was removed behind our back: it is looked for again.
       if (engineErrorKind(error) !== 'notFound') throw error;
@@ -105,7 +117,7 @@ export class Executor {
     await journal.put(whole);
   }
 
-  async #noteFailure(action: Action, failure: Pick<ActionFailure, 'kind' | 'message' | 'generation'>): Promise<void> {
+  async #noteFailure(action: Action, failure: Pick<ActionFailure, 'kind' | 'message' | 'generation' | 'reason'>): Promise<void> {
     const { journal } = this.#options;
     const entry = journal.entries.get(action.uid);
     if (entry === undefined) return;

@@ -53,7 +53,8 @@ export async function findSurvivor(path: string): Promise<Survivor> {
   if (record === undefined) return { kind: 'none' };
   const identity = await readIdentity(record.pid);
   if (identity?.startTicks !== record.startTicks || identity.bootId !== record.bootId) return { kind: 'none' };
-  const commandLine = ((await readText(`/proc/${record.pid}/cmdline`)) ?? '').replace(/\0$/, '').split('\0');
+  // A process that gave itself a title has zeros behind it.
+  const commandLine = ((await readText(`/proc/${record.pid}/cmdline`)) ?? '').replace(/\0+$/, '').split('\0');
   // A command may put an interpreter in front (scripts) or take its own words away (nsenter, env): either may end with the other.
   const isOurs = endsWith(commandLine, record.argv) || endsWith(record.argv, commandLine);
   return isOurs ? { kind: 'ours', pid: record.pid } : { kind: 'doubtful', pid: record.pid, commandLine: commandLine.join(' ') };

@@ -41,9 +41,85 @@ export interface Instance {
        */
       name: string;
       /**
-       * The variable's value. Not for secrets; the provider's owner can read it.
+       * The variable's value. Not for secrets; whoever can read the instance can read it.
        */
       value?: string;
+      /**
+       * Where the value comes from instead, in the instance's namespace. It is read when the container is made, and again only when it is made anew. The provider's owner can read it.
+       */
+      valueFrom?: {
+        /**
+         * One key of a Secret.
+         */
+        secretKeyRef?: {
+          /**
+           * The name of the object.
+           */
+          name: string;
+          /**
+           * The key in its data.
+           */
+          key: string;
+          /**
+           * Whether the variable is left out where the object or the key is missing; else the container is not made.
+           */
+          optional?: boolean;
+        };
+        /**
+         * One key of a ConfigMap.
+         */
+        configMapKeyRef?: {
+          /**
+           * The name of the object.
+           */
+          name: string;
+          /**
+           * The key in its data.
+           */
+          key: string;
+          /**
+           * Whether the variable is left out where the object or the key is missing; else the container is not made.
+           */
+          optional?: boolean;
+        };
+      };
+    }[];
+    /**
+     * Secrets and ConfigMaps whose keys become environment variables; where names are the same, the last one counts, and env over all. A change recreates the container; a change of the objects themselves does not.
+     *
+     * Items: One Secret or one ConfigMap.
+     */
+    envFrom?: {
+      /**
+       * Stands before each key.
+       */
+      prefix?: string;
+      /**
+       * The Secret.
+       */
+      secretRef?: {
+        /**
+         * The name of the object.
+         */
+        name: string;
+        /**
+         * Whether the object may be missing; else the container is not made without it.
+         */
+        optional?: boolean;
+      };
+      /**
+       * The ConfigMap.
+       */
+      configMapRef?: {
+        /**
+         * The name of the object.
+         */
+        name: string;
+        /**
+         * Whether the object may be missing; else the container is not made without it.
+         */
+        optional?: boolean;
+      };
     }[];
     /**
      * The directory that the command starts in, absolute. The image's own when absent. A change recreates the container.
@@ -163,7 +239,20 @@ export interface Instance {
          */
         by: 'owner' | 'provider' | 'region';
       };
+      /**
+       * Levels of enforcement that the provider must have proved, by kind, for example `disk: Quota`. A provider that does better fits too: disk Quota is better than Watchdog, and anything better than None.
+       */
+      requireEnforcement?: {
+        /**
+         * One of the levels that Provider.status.enforcement names for this kind.
+         */
+        [k: string]: string;
+      };
     };
+    /**
+     * Standard is an ordinary container. Sandboxed runs it under gVisor, on providers where that works. A change recreates the container.
+     */
+    isolation?: 'Standard' | 'Sandboxed';
     /**
      * Running, or Stopped. A stopped instance keeps its place and its disk, and can be started again.
      */
@@ -347,7 +436,7 @@ export interface Instance {
       };
     };
     /**
-     * What the instance uses now, by resource.
+     * What the instance uses, by resource: cpu (cores, over usageWindow) and memory (the working set, bytes) while it runs, disk (bytes that it wrote to its own disk), ingress-bytes and egress-bytes (received and sent since the container started).
      */
     usage?: {
       /**
@@ -355,6 +444,14 @@ export interface Instance {
        */
       [k: string]: number | string;
     };
+    /**
+     * When usage was measured, by the provider's clock.
+     */
+    usageMeasuredAt?: string;
+    /**
+     * The time that usage.cpu is the average over, for example 30s.
+     */
+    usageWindow?: string;
     /**
      * What holds and what does not, with reasons.
      *

@@ -29,7 +29,7 @@ export interface Member {
     /**
      * Public keys that open the member's instances, one line each, as in OpenSSH's authorized_keys without options.
      *
-     * Items: One public key, for example `ssh-ed25519 AAAA… toto@laptop`.
+     * Items: One public key, for example `ssh-ed25519 AAAA… toto@laptop`. Its type is ssh-ed25519, ssh-rsa (at least 2048 bits), ecdsa-sha2-nistp256, -nistp384, -nistp521, or one of the security keys sk-ssh-ed25519@openssh.com and sk-ecdsa-sha2-nistp256@openssh.com.
      */
     sshKeys?: string[];
     /**

@@ -14,6 +14,14 @@ export interface ResourceAttributes {
   subresource?: string;
   namespace?: string;
   name?: string;
+  /** Of lists and watches: fields that the request's selector narrows to one value. */
+  selectedFields?: ReadonlyMap<string, string>;
+}
+
+export interface Decision {
+  allowed: boolean;
+  /** As Kubernetes gives it to reviews and in 403; empty when there is nothing to say. */
+  reason: string;
 }
 
 /** 403 in the words of kube-apiserver; `reason` is the authorizer's, if it has one. */

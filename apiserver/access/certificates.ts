@@ -1,8 +1,9 @@
-/** Makes X.509 certificates: EC P-256 keys, SHA-256 signatures. Knows no files. */
+/** Makes X.509 certificates: EC P-256 keys, SHA-256 signatures; others' keys as they are. Knows no files. */
 import './reflect-metadata.ts';
 import * as x509 from '@peculiar/x509';
 import { isIP } from 'node:net';
-import { webcrypto } from 'node:crypto';
+import { createPrivateKey, webcrypto, type KeyObject } from 'node:crypto';
+import type { SubjectAttribute } from './signing-request.ts';
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 /** Certificates begin this long before now, for clocks that run behind. */
@@ -80,6 +81,62 @@ export async function signClientCertificate(
   return sign(authority, subject, lifetime, [new x509.ExtendedKeyUsageExtension([clientAuth], false)]);
 }
 
+export interface PublicKeyClient {
+  publicKey: KeyObject;
+  /** Values are text. */
+  subject: readonly SubjectAttribute[];
+  /** Of RSA keys, for what encrypts keys to them. */
+  keyEncipherment: boolean;
+}
+
+/**
+ * A client's certificate for a key that we do not have: for client authentication, of no authority and without names. Ends with the
+ * authority's own at the latest. Answers PEM.
+ */
+export async function signPublicKey(authority: KeyAndCertificate, client: PublicKeyClient, lifetime: Lifetime): Promise<string> {
+  const issuer = new x509.X509Certificate(authority.certPem);
+  const { key: signingKey, algorithm: signingAlgorithm } = importSigningKey(authority.keyPem);
+  const { notBefore, notAfter } = validity(lifetime);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serialNumber(),
+    subject: nameOf(client.subject),
+    issuer: issuer.subjectName,
+    notBefore,
+    notAfter: new Date(Math.min(notAfter.getTime(), issuer.notAfter.getTime())),
+    signingKey,
+    signingAlgorithm,
+    publicKey: client.publicKey.export({ type: 'spki', format: 'der' }),
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      clientKeyUsages(client.keyEncipherment),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer),
+      new x509.ExtendedKeyUsageExtension([clientAuth], false),
+    ],
+  });
+  return certificate.toString('pem') + '\n';
+}
+
+function clientKeyUsages(keyEncipherment: boolean): x509.KeyUsagesExtension {
+  const { KeyUsageFlags: flags } = x509;
+  if (keyEncipherment) return new x509.KeyUsagesExtension(flags.digitalSignature | flags.keyEncipherment, true);
+  return new x509.KeyUsagesExtension(flags.digitalSignature, true);
+}
+
+/** Whoever runs the pool may bring an authority of their own, with a key of another kind than ours. */
+function importSigningKey(keyPem: string): {
+  key: webcrypto.CryptoKey;
+  algorithm: webcrypto.EcdsaParams | webcrypto.RsaHashedImportParams;
+} {
+  const privateKey = createPrivateKey(keyPem);
+  if (privateKey.asymmetricKeyType === 'rsa') {
+    const rsa = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
+    return { key: privateKey.toCryptoKey(rsa, false, ['sign']), algorithm: rsa };
+  }
+  const isLong = privateKey.asymmetricKeyDetails?.namedCurve === 'secp384r1';
+  const elliptic = isLong ? { name: 'ECDSA', namedCurve: 'P-384', hash: 'SHA-384' } : algorithm;
+  return { key: privateKey.toCryptoKey(elliptic, false, ['sign']), algorithm: elliptic };
+}
+
 async function sign(
   authority: KeyAndCertificate,
   subject: x509.Name,
@@ -123,11 +180,12 @@ async function importKeyPair(keyPem: string): Promise<KeyPair> {
 }
 
 /** One attribute each, so that no character of a name can end it and begin another. */
+function nameOf(subject: readonly SubjectAttribute[]): x509.Name {
+  return new x509.Name(subject.map(({ type, value }) => ({ [type]: [type === 'C' ? { printableString: value } : { utf8String: value }] })));
+}
+
 function subjectOf(commonName: string, organizations: readonly string[]): x509.Name {
-  return new x509.Name([
-    ...organizations.map((organization) => ({ O: [{ utf8String: organization }] })),
-    { CN: [{ utf8String: commonName }] },
-  ]);
+  return nameOf([...organizations.map((value) => ({ type: 'O', value })), { type: 'CN', value: commonName }]);
 }
 
 function validity({ nowMs, lifetimeMs }: Lifetime): { notBefore: Date; notAfter: Date } {

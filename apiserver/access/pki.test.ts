@@ -3,13 +3,13 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, request } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { tmpdir, type NetworkInterfaceInfo } from 'node:os';
 import { join } from 'node:path';
 import type { TLSSocket } from 'node:tls';
 import type { UserInfo } from '../registry/resource.ts';
 import { authenticate } from './authenticate.ts';
 import type { Pki } from './pki.ts';
-import { openPki } from './pki.ts';
+import { machineAddresses, openPki } from './pki.ts';
 
 const nowMs = Date.now();
 const dayMs = 86_400_000;
@@ -96,3 +96,28 @@ async function whoIs(pki: Pki, client: { keyPem: string; certPem: string } | und
   await new Promise((resolve) => server.close(resolve));
   return seen;
 }
+
+describe('machineAddresses()', () => {
+  it('are those that other machines may reach, of real links only', () => {
+    const info = (address: string, internal = false): NetworkInterfaceInfo => ({
+      address,
+      internal,
+      family: address.includes(':') ? 'IPv6' : 'IPv4',
+      netmask: '',
+      mac: '',
+      cidr: null,
+      scopeid: 0,
+    });
+    const found = machineAddresses({
+      lo: [info('127.0.0.1', true), info('::1', true)],
+      wlan0: [info('192.168.1.7'), info('fe80::1'), info('2001:db8::7')],
+      eth0: [info('10.0.0.5'), info('192.168.1.7')],
+      docker0: [info('172.17.0.1')],
+      plk0: [info('100.64.0.1')],
+      'br-1a2b': [info('172.18.0.1')],
+      veth12: [info('169.254.1.1')],
+      wg0: undefined,
+    });
+    assert.deepEqual(found, ['10.0.0.5', '192.168.1.7', '2001:db8::7']);
+  });
+});

@@ -1,7 +1,7 @@
 /** The pool's own certificate authority and the API server's certificate, kept as PEM files in one directory. */
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { hostname, type NetworkInterfaceInfo } from 'node:os';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { UserError } from '../../api/errors.ts';
@@ -43,6 +43,16 @@ export async function openPki(options: PkiOptions): Promise<Pki> {
     server,
     issueClientCertificate: ({ lifetimeMs, ...client }) => signClientCertificate(authority, client, { nowMs: options.now(), lifetimeMs }),
   };
+}
+
+/** Links of containers and of instances: nobody reaches the API by their addresses. */
+const virtualLink = /^(plk|docker|veth|br-)/u;
+
+/** The addresses by which other machines reach a server that listens on all of them; link-local ones are left out, being of one link only. */
+export function machineAddresses(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>): string[] {
+  const own = Object.entries(interfaces).filter(([link]) => !virtualLink.test(link));
+  const addresses = own.flatMap(([, infos = []]) => infos).filter(({ internal, address }) => !internal && !/^fe[89ab]/iu.test(address));
+  return [...new Set(addresses.map(({ address }) => address))].sort();
 }
 
 /** The names that the API server is always known by on its own machine, then the others, each once. */

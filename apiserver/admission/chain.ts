@@ -2,13 +2,14 @@
 import type { AdmissionRequest, AdmissionRule, Undo } from './admission-request.ts';
 import { namespaceLifecycle, type NamespaceLifecycleOptions } from './namespace-lifecycle.ts';
 import { validatingAdmissionPolicies, type PolicyOptions } from './policy/admission-policies.ts';
+import { relationships } from './relationships.ts';
 import { resourceQuotas, type QuotaOptions } from './quota/resource-quotas.ts';
 
 export type ChainOptions = NamespaceLifecycleOptions & PolicyOptions & QuotaOptions;
 
 /** The rules. A quota is last: what it sets aside for a write is for one that nothing else refuses. */
 export function admissionRules(options: ChainOptions): readonly AdmissionRule[] {
-  return [namespaceLifecycle(options), validatingAdmissionPolicies(options), resourceQuotas(options)];
+  return [namespaceLifecycle(options), relationships, validatingAdmissionPolicies(options), resourceQuotas(options)];
 }
 
 export class AdmissionChain {

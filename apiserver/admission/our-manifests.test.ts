@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { parse } from 'yaml';
+import { curvePoint, rsaExponent, rsaModulus, sshLine, sshLines } from '../../api/ssh-key-fixtures.ts';
+import { parseSshPublicKey, sshKeyTypes } from '../../api/ssh-public-key.ts';
 import { compileSchema } from './compile-schema.ts';
 import type { JsonObject } from './json-value.ts';
 import type { JsonSchema, StructuralSchema } from './structural-schema.ts';
@@ -44,7 +47,12 @@ const instance: JsonObject = {
     image: 'debian:12',
     command: ['/bin/sh', '-c'],
     args: ['sleep 60'],
-    env: [{ name: 'LANG', value: 'C' }],
+    env: [
+      { name: 'LANG', value: 'C' },
+      { name: 'PASSWORD', valueFrom: { secretKeyRef: { name: 'db', key: 'password' } } },
+      { name: 'COLOUR', value: '', valueFrom: { configMapKeyRef: { name: 'look.v1', key: 'colour', optional: true } } },
+    ],
+    envFrom: [{ secretRef: { name: 'all' } }, { prefix: 'APP_', configMapRef: { name: 'app', optional: true } }],
     workingDir: '/root',
     resources: {
       requests: { cpu: '1', memory: '2Gi', disk: '10Gi' },
@@ -132,6 +140,56 @@ const wrongInstances: Wrong[] = [
   ],
   ['a variable without name', { 'spec.env': [{ value: 'x' }] }, 'spec.env[0].name', /^Required value$/],
   ['a variable with = in its name', { 'spec.env': [{ name: 'A=B' }] }, 'spec.env[0].name', /should match/],
+  [
+    'a variable with two values',
+    { 'spec.env': [{ name: 'A', value: 'x', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } }] },
+    'spec.env[0].valueFrom',
+    /may not be specified when `value` is not empty$/,
+  ],
+  ['a variable from nowhere', { 'spec.env': [{ name: 'A', valueFrom: {} }] }, 'spec.env[0].valueFrom', /must specify one of: secretKeyRef/],
+  [
+    'a variable from two places',
+    { 'spec.env': [{ name: 'A', valueFrom: { secretKeyRef: { name: 's', key: 'k' }, configMapKeyRef: { name: 'c', key: 'k' } } }] },
+    'spec.env[0].valueFrom',
+    /may not have more than one field specified at a time$/,
+  ],
+  [
+    'a key with a slash',
+    { 'spec.env': [{ name: 'A', valueFrom: { secretKeyRef: { name: 's', key: '../k' } } }] },
+    'spec.env[0].valueFrom.secretKeyRef.key',
+    /should match/,
+  ],
+  [
+    'a secret without name',
+    { 'spec.env': [{ name: 'A', valueFrom: { secretKeyRef: { key: 'k' } } }] },
+    'spec.env[0].valueFrom.secretKeyRef.name',
+    /^Required value$/,
+  ],
+  [
+    'a secret of another namespace',
+    { 'spec.envFrom': [{ secretRef: { name: 'other/s' } }] },
+    'spec.envFrom[0].secretRef.name',
+    /should match/,
+  ],
+  [
+    'an environment from nowhere',
+    { 'spec.envFrom': [{ prefix: 'A_' }] },
+    'spec.envFrom[0]',
+    /must specify one of: secretRef, configMapRef$/,
+  ],
+  [
+    'an environment from two places',
+    { 'spec.envFrom': [{ secretRef: { name: 's' }, configMapRef: { name: 'c' } }] },
+    'spec.envFrom[0]',
+    /may not have more than one field specified at a time$/,
+  ],
+  ['a prefix with =', { 'spec.envFrom': [{ prefix: 'A=', secretRef: { name: 's' } }] }, 'spec.envFrom[0].prefix', /should match/],
+  [
+    '33 environments',
+    { 'spec.envFrom': Array(33).fill({ secretRef: { name: 's' } }) },
+    'spec.envFrom',
+    /^Too many: 33: must have at most 32 items$/,
+  ],
   ['a command that is a string', { 'spec.command': 'sleep 60' }, 'spec.command', /must be of type array: "string"/],
   ['257 arguments', { 'spec.args': Array(257).fill('a') }, 'spec.args', /^Too many: 257: must have at most 256 items$/],
   ['a relative working directory', { 'spec.workingDir': 'root' }, 'spec.workingDir', /should match/],
@@ -173,9 +231,63 @@ const wrongProviders: Wrong[] = [
   ['a grace beyond a day', { 'spec.withdrawalGraceSeconds': 86_401 }, 'spec.withdrawalGraceSeconds', /less than or equal to 86400$/],
 ];
 
+const member: JsonObject = {
+  apiVersion: 'potluck.dev/v1alpha1',
+  kind: 'Member',
+  metadata: { name: 'toto' },
+  spec: {
+    displayName: 'Toto Ö.',
+    email: 'toto@example.org',
+    sshKeys: Object.values(sshLines),
+    permissions: ['Use'],
+    quota: { 'requests.cpu': 2 },
+  },
+};
+
+const ed25519 = sshLines['ssh-ed25519'];
+const sshKey = 'spec.sshKeys[0]';
+const isNoWholeKey = /the base64 part must be a whole public key of the type that stands before it$/;
+
+const wrongMembers: Wrong[] = [
+  ['no spec', { spec: undefined }, 'spec', /^Required value$/],
+  ['a member called default', { 'metadata.name': 'default' }, 'metadata.name', /cannot be called default, kube-… or potluck-…/],
+  ['a member called kube-system', { 'metadata.name': 'kube-system' }, 'metadata.name', /cannot be called default/],
+  ['a member called potluck-members', { 'metadata.name': 'potluck-members' }, 'metadata.name', /cannot be called default/],
+  ['a name that is no label', { 'metadata.name': 'to.to' }, 'metadata.name', /should match/],
+  ['a name of 41 characters', { 'metadata.name': 'a'.repeat(41) }, 'metadata.name', /^Too long: may not be more than 40 bytes$/],
+  ['a display name of two lines', { 'spec.displayName': 'To\nto' }, 'spec.displayName', /should match/],
+  ['an address without @', { 'spec.email': 'toto' }, 'spec.email', /should match/],
+  ['an unknown permission', { 'spec.permissions': ['Rule'] }, 'spec.permissions[0]', /^Unsupported value: "Rule"/],
+  ['a permission twice', { 'spec.permissions': ['Use', 'Use'] }, 'spec.permissions[1]', /^Duplicate value/],
+  ['a bound that is no quantity', { 'spec.quota': { cpu: 'much' } }, 'spec.quota.cpu', /should match/],
+  ['a negative bound', { 'spec.quota': { cpu: -1 } }, 'spec.quota', /none may be negative$/],
+  ['half a secret', { 'spec.quota': { 'count/secrets': '500m' } }, 'spec.quota', /must be a whole number$/],
+  ['a status that users do not write', { 'spec.namespace': 'x' }, 'spec.namespace', /^unknown field$/],
+  ['the same SSH key twice', { 'spec.sshKeys': [ed25519, ed25519] }, 'spec.sshKeys[1]', /^Duplicate value/],
+  ['an SSH key that is not there', { 'spec.sshKeys': [''] }, sshKey, /at least 1 chars long/],
+  ['a private SSH key', { 'spec.sshKeys': ['-----BEGIN OPENSSH PRIVATE KEY-----'] }, sshKey, /this is a private key; give the public one/],
+  ['options before an SSH key', { 'spec.sshKeys': [`no-pty ${ed25519}`] }, sshKey, /without options before it$/],
+  ['a DSA key', { 'spec.sshKeys': [sshLine('ssh-dss', 'x')] }, sshKey, /must begin with one of ssh-ed25519, ssh-rsa/],
+  ['two SSH keys in one line', { 'spec.sshKeys': [`${ed25519}\n${ed25519}`] }, sshKey, /must be one line/],
+  ['a line feed after an SSH key', { 'spec.sshKeys': [`${ed25519}\n`] }, sshKey, /must be one line/],
+  ['two spaces in an SSH key', { 'spec.sshKeys': [ed25519.replace(' ', '  ')] }, sshKey, /with one space between$/],
+  ['an SSH key of another type', { 'spec.sshKeys': [ed25519.replace('ssh-ed25519', 'ssh-rsa')] }, sshKey, isNoWholeKey],
+  ['an SSH key that is cut', { 'spec.sshKeys': [ed25519.slice(0, -4)] }, sshKey, isNoWholeKey],
+  ['an SSH key that is too long', { 'spec.sshKeys': [sshLine('ssh-ed25519', new Uint8Array(32), 'x')] }, sshKey, isNoWholeKey],
+  ['an SSH key on another curve', { 'spec.sshKeys': [sshLine('ecdsa-sha2-nistp256', 'nistp384', curvePoint(48))] }, sshKey, isNoWholeKey],
+  ['an RSA key of 2040 bits', { 'spec.sshKeys': [sshLine('ssh-rsa', rsaExponent, rsaModulus(2040))] }, sshKey, /at least 2048 bits$/],
+  [
+    'a line of 2049 characters',
+    { 'spec.sshKeys': [`${ed25519} ${'x'.repeat(1968)}`] },
+    sshKey,
+    /^Too long: may not be more than 2048 bytes$/,
+  ],
+];
+
 describe('the schemas of crds/', () => {
   const instances = schemaOf('instance.yaml');
   const providers = schemaOf('provider.yaml');
+  const members = schemaOf('member.yaml');
 
   function checkWrong(schema: StructuralSchema, right: JsonObject, wrong: Wrong[]): void {
     for (const [what, changes, field, message] of wrong) {
@@ -213,6 +325,33 @@ describe('the schemas of crds/', () => {
 
   checkWrong(instances, instance, wrongInstances);
   checkWrong(providers, provider, wrongProviders);
+  checkWrong(members, member, wrongMembers);
+
+  it('take SSH keys of every type, at most as many and as long as may be, within the cost of rules', () => {
+    assert.deepEqual(judge(members, changed(member, {})), []);
+    for (const exponent of [[3], [1, 1], [1, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0, 1]]) {
+      const line = (bits: number): string => sshLine('ssh-rsa', Uint8Array.from(exponent), rsaModulus(bits));
+      assert.deepEqual(judge(members, changed(member, { 'spec.sshKeys': [line(2048), line(8192)] })), []);
+      assert.equal(judge(members, changed(member, { 'spec.sshKeys': [line(2040)] })).length, 1);
+    }
+    const lines = Array.from({ length: 32 }, (_, index) => {
+      const line = `${sshLines[sshKeyTypes[index % sshKeyTypes.length]!]} ${index} `;
+      return line + 'x'.repeat(2048 - line.length);
+    });
+    assert.deepEqual(judge(members, changed(member, { 'spec.sshKeys': lines })), []);
+  });
+
+  it('take no SSH key whose first bytes are not those of its type', () => {
+    const type = fc.constantFrom(...sshKeyTypes);
+    fc.assert(
+      fc.property(type, fc.nat(), fc.integer({ min: 1, max: 255 }), (one, at, flip) => {
+        const blob = parseSshPublicKey(sshLines[one]).key?.blob ?? new Uint8Array();
+        blob[at % (one.length + 4)]! ^= flip;
+        const line = `${one} ${Buffer.from(blob).toString('base64')}`;
+        assert.notDeepEqual(judge(members, changed(member, { 'spec.sshKeys': [line] })), []);
+      }),
+    );
+  });
 
   const immutable: [string, StructuralSchema, JsonObject, Record<string, unknown>, string][] = [
     [

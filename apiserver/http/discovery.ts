@@ -7,36 +7,6 @@ export interface GroupVersion {
   version: string;
 }
 
-interface Subresource {
-  name: string;
-  verbs: readonly string[];
-  /** Of what the subresource answers with. */
-  type: { group: string; version: string; kind: string };
-}
-
-export function subresourcesOf(definition: ResourceDefinition): Subresource[] {
-  const { group, version, kind } = definition;
-  const type = { group, version, kind };
-  const verbs = ['get', 'patch', 'update'];
-  return [
-    ...(hasTokens(definition) ? [{ name: 'token', verbs: ['create'], type: tokenRequestType }] : []),
-    ...(hasFinalize(definition) ? [{ name: 'finalize', verbs: ['update'], type }] : []),
-    ...(definition.statusSubresource ? [{ name: 'status', verbs, type }] : []),
-  ];
-}
-
-const tokenRequestType = { group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' };
-
-/** Only ServiceAccounts have them. */
-function hasTokens(definition: ResourceDefinition): boolean {
-  return definition.group === '' && definition.resource === 'serviceaccounts';
-}
-
-/** Only namespaces have it. */
-export function hasFinalize(definition: ResourceDefinition): boolean {
-  return definition.group === '' && definition.resource === 'namespaces';
-}
-
 /** Group versions in the order of the definitions, each once. */
 export function groupVersionsOf(definitions: readonly ResourceDefinition[]): GroupVersion[] {
   const found = new Map<string, GroupVersion>();
@@ -90,12 +60,12 @@ function namesOf({ shortNames, categories }: ResourceDefinition): object {
 }
 
 function subresourceBodies(definition: ResourceDefinition): object[] {
-  return subresourcesOf(definition).map(({ name, verbs, type }) => ({
+  return definition.subresources.map(({ name, verbs, type }) => ({
     name: `${definition.resource}/${name}`,
     singularName: '',
     namespaced: definition.namespaced,
-    ...(type.group === definition.group ? {} : { group: type.group, version: type.version }),
-    kind: type.kind,
+    ...(type === undefined ? {} : { group: type.group, version: type.version }),
+    kind: (type ?? definition).kind,
     verbs,
   }));
 }
@@ -122,8 +92,10 @@ function discoveredResources({ group, version }: GroupVersion, definitions: read
       singularResource: definition.singular,
       verbs: definition.verbs,
       ...namesOf(definition),
-      ...(subresourcesOf(definition).length === 0
-        ? {}
-        : { subresources: subresourcesOf(definition).map(({ name, verbs, type }) => ({ subresource: name, responseKind: type, verbs })) }),
+      ...(definition.subresources.length === 0 ? {} : { subresources: discoveredSubresources(definition) }),
     }));
+}
+
+function discoveredSubresources({ group, version, kind, subresources }: ResourceDefinition): object[] {
+  return subresources.map(({ name, verbs, type }) => ({ subresource: name, responseKind: type ?? { group, version, kind }, verbs }));
 }

@@ -17,6 +17,8 @@ export interface HttpsServerOptions {
 export interface HttpsListener {
   server: Server;
   port: number;
+  /** From the next connection on. */
+  useCertificate: (pair: Pick<HttpsServerOptions, 'server' | 'caPem'>) => void;
   /** Stops accepting, lets requests end for up to `graceMs`, then cuts what is left. */
   close: (graceMs: number) => Promise<void>;
 }
@@ -38,9 +40,7 @@ const mostConnections = 10_000;
 export async function listen(options: HttpsServerOptions, listener: RequestListener): Promise<HttpsListener> {
   const server = createServer(
     {
-      key: options.server.keyPem,
-      cert: options.server.certPem,
-      ca: options.caPem,
+      ...secureContextOf(options),
       requestCert: true,
       rejectUnauthorized: false,
       minVersion: 'TLSv1.2',
@@ -67,7 +67,13 @@ export async function listen(options: HttpsServerOptions, listener: RequestListe
     server.listen(options.port, options.host, resolve);
   });
   const close = (graceMs: number): Promise<void> => closeServer(server, connections, graceMs);
-  return { server, port: (server.address() as AddressInfo).port, close };
+  const useCertificate: HttpsListener['useCertificate'] = (pair) => server.setSecureContext(secureContextOf(pair));
+  return { server, port: (server.address() as AddressInfo).port, useCertificate, close };
+}
+
+/** The authority's own certificate is in the chain: a machine that joins looks for it there. */
+function secureContextOf({ server, caPem }: Pick<HttpsServerOptions, 'server' | 'caPem'>): { key: string; cert: string; ca: string } {
+  return { key: server.keyPem, cert: server.certPem + caPem, ca: caPem };
 }
 
 function listenError(error: NodeJS.ErrnoException, { host, port }: HttpsServerOptions): Error {

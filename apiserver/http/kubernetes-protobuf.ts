@@ -1,8 +1,10 @@
 /**
- * Bodies in Kubernetes' own protobuf, which kubectl 1.32 and newer send for `create namespace|configmap|secret|token` and `auth`. Field numbers
- * are those of `generated.proto` in k8s.io/api (`core`, `authentication`, `authorization`, `rbac`) and in k8s.io/apimachinery `meta/v1`.
+ * Bodies in Kubernetes' own protobuf, which kubectl 1.32 and newer send for `create namespace|configmap|secret|token`, `auth` and
+ * `certificate`. Field numbers are those of `generated.proto` in k8s.io/api (`core`, `authentication`, `authorization`, `rbac`, `certificates`)
+ * and in k8s.io/apimachinery `meta/v1`.
  */
 import protobuf from 'protobufjs';
+import { formatTime } from '../../api/time.ts';
 import { badRequest } from '../registry/status-error.ts';
 
 const definition = `
@@ -65,6 +67,15 @@ message Subject { string kind = 1; string apiGroup = 2; string name = 3; string 
 message RoleRef { string apiGroup = 1; string kind = 2; string name = 3; }
 message RoleBinding { ObjectMeta metadata = 1; repeated Subject subjects = 2; RoleRef roleRef = 3; }
 message ClusterRoleBinding { ObjectMeta metadata = 1; repeated Subject subjects = 2; RoleRef roleRef = 3; }
+message CertificateSigningRequestSpec {
+  bytes request = 1; string username = 2; string uid = 3; repeated string groups = 4; repeated string usages = 5;
+  map<string, ExtraValue> extra = 6; string signerName = 7; optional int32 expirationSeconds = 8;
+}
+message CertificateSigningRequestCondition {
+  string type = 1; string reason = 2; string message = 3; Time lastUpdateTime = 4; Time lastTransitionTime = 5; string status = 6;
+}
+message CertificateSigningRequestStatus { repeated CertificateSigningRequestCondition conditions = 1; bytes certificate = 2; }
+message CertificateSigningRequest { ObjectMeta metadata = 1; CertificateSigningRequestSpec spec = 2; CertificateSigningRequestStatus status = 3; }
 message Preconditions { optional string uid = 1; optional string resourceVersion = 2; }
 message DeleteOptions {
   optional int64 gracePeriodSeconds = 1; Preconditions preconditions = 2; optional bool orphanDependents = 3;
@@ -89,6 +100,7 @@ const kinds: Record<string, string> = {
   ClusterRole: 'rbac.authorization.k8s.io/v1',
   RoleBinding: 'rbac.authorization.k8s.io/v1',
   ClusterRoleBinding: 'rbac.authorization.k8s.io/v1',
+  CertificateSigningRequest: 'certificates.k8s.io/v1',
 };
 const magic = Buffer.from('k8s\0');
 
@@ -133,7 +145,21 @@ function withoutEmpty(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutEmpty);
   if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return value;
   const entries = Object.entries(value).filter(([, field]) => field !== '');
-  return Object.fromEntries(entries.map(([name, field]) => [name, isTextMap(name) ? field : withoutEmpty(field)]));
+  return Object.fromEntries(entries.map(([name, field]) => [name, plainField(name, field)]));
+}
+
+function plainField(name: string, field: unknown): unknown {
+  if (isTextMap(name)) return field;
+  return name.endsWith('Time') ? timeText(field as ProtobufTime) : withoutEmpty(field);
+}
+
+interface ProtobufTime {
+  seconds?: number;
+}
+
+/** Go writes a time that is not set as an empty message. */
+function timeText({ seconds = 0 }: ProtobufTime): string | null {
+  return seconds === 0 ? null : formatTime(seconds * 1000);
 }
 
 /** Their values may well be empty. */

@@ -1,6 +1,5 @@
 /** The operations on a resource as data, from which both versions of OpenAPI are written. Pure. */
 import type { ResourceDefinition } from '../registry/resource.ts';
-import { hasFinalize } from './discovery.ts';
 import { patchMediaTypesOf } from './negotiate.ts';
 
 export interface Operation {
@@ -109,15 +108,16 @@ export function operationsOf(definition: ResourceDefinition): Operation[] {
     ['patch', { path: named, method: 'patch', action: 'patch', ...describe('patch', kind), ...patch }],
   ];
   const offered = operations.filter(([verb]) => verbs.includes(verb)).map(([, operation]) => operation);
-  if (definition.statusSubresource) {
-    const path = `${named}/status`;
-    const status = `${kind}Status`;
-    offered.push({ path, method: 'get', action: 'get', ...describe('read', status), ...none, answer: 'object', query: [] });
-    offered.push({ path, method: 'put', action: 'put', ...describe('replace', status), ...change });
-    offered.push({ path, method: 'patch', action: 'patch', ...describe('patch', status), ...patch });
-  }
-  if (hasFinalize(definition)) {
-    offered.push({ path: `${named}/finalize`, method: 'put', action: 'put', ...describe('replace', `${kind}Finalize`), ...change });
+  for (const { name, verbs: served, field } of definition.subresources) {
+    if (field === undefined) continue;
+    const path = `${named}/${name}`;
+    const part = `${kind}${pascal(name)}`;
+    const parts: typeof operations = [
+      ['get', { path, method: 'get', action: 'get', ...describe('read', part), ...none, answer: 'object', query: [] }],
+      ['update', { path, method: 'put', action: 'put', ...describe('replace', part), ...change }],
+      ['patch', { path, method: 'patch', action: 'patch', ...describe('patch', part), ...patch }],
+    ];
+    offered.push(...parts.filter(([verb]) => served.includes(verb)).map(([, operation]) => operation));
   }
   if (namespaced && verbs.includes('list')) {
     const path = `${root}/${resource}`;

@@ -37,6 +37,11 @@ function refuse(kind: OptionsKind, errors: readonly FieldError[]): void {
 export interface Requester {
   user: WriteOptions['user'];
   userAgent: string | undefined;
+  recheck?: WriteOptions['recheck'] | undefined;
+}
+
+function recheckOf({ recheck }: Requester): Pick<WriteOptions, 'recheck'> {
+  return recheck === undefined ? {} : { recheck };
 }
 
 /** For create, update and patch. `isApply`: a server-side apply, which must name its manager. */
@@ -60,6 +65,7 @@ export function parseWriteOptions(
     fieldManager: fieldManager === '' ? managerFromUserAgent(requester.userAgent) : fieldManager,
     fieldValidation: fieldValidation === '' ? 'Warn' : (fieldValidation as WriteOptions['fieldValidation']),
     warnings: [],
+    ...recheckOf(requester),
     force: parseBoolean(force),
   };
 }
@@ -136,6 +142,7 @@ export function parseDeleteOptions(body: DeleteOptionsBody, requester: Requester
     fieldManager: managerFromUserAgent(requester.userAgent),
     fieldValidation: 'Warn',
     warnings: [],
+    ...recheckOf(requester),
     ...(Object.keys(required).length === 0 ? {} : { preconditions: required }),
     ...(chosen === undefined ? {} : { propagationPolicy: chosen as NonNullable<DeleteOptions['propagationPolicy']> }),
     ...(typeof gracePeriodSeconds === 'number' ? { gracePeriodSeconds } : {}),

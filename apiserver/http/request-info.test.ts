@@ -44,7 +44,22 @@ describe('parseRequest()', () => {
       { ...core, verb: 'update', resource: 'namespaces', namespace: 'a', name: 'a', subresource: 'finalize' },
     ],
     ['POST', '/api/v1/namespaces/a/secrets', { ...core, verb: 'create', resource: 'secrets', namespace: 'a' }],
-    ['GET', '/api/v1/secrets?fieldSelector=metadata.name%3Dx', { ...core, verb: 'list', resource: 'secrets', name: 'x' }],
+    [
+      'GET',
+      '/api/v1/secrets?fieldSelector=metadata.name%3Dx',
+      { ...core, verb: 'list', resource: 'secrets', name: 'x', selectedFields: new Map([['metadata.name', 'x']]) },
+    ],
+    [
+      'GET',
+      '/api/v1/secrets?watch=1&fieldSelector=type%3D%3DOpaque%2Ca.b!%3Dc',
+      { ...core, verb: 'watch', resource: 'secrets', selectedFields: new Map([['type', 'Opaque']]) },
+    ],
+    ['GET', '/api/v1/secrets?fieldSelector=nonsense', { ...core, verb: 'list', resource: 'secrets' }],
+    [
+      'GET',
+      '/api/v1/namespaces/a/secrets/s?fieldSelector=metadata.name%3Dx',
+      { ...core, verb: 'get', resource: 'secrets', namespace: 'a', name: 's' },
+    ],
     ['GET', '/api', { kind: 'path', verb: 'get', path: '/api' }],
     ['GET', '/apis/potluck.dev/v1alpha1', { kind: 'path', verb: 'get', path: '/apis/potluck.dev/v1alpha1' }],
     ['GET', '/api/v1//secrets', { kind: 'path', verb: 'get', path: '/api/v1//secrets' }],

@@ -1,6 +1,7 @@
 /**
  * Reads a request's method and URL as Kubernetes does (k8s.io/apiserver `pkg/endpoints/request/requestinfo.go`). Pure.
  */
+import { parseSelectedFields } from '../../api/selector.ts';
 import { badRequest } from '../registry/status-error.ts';
 import { parseBoolean } from './query-options.ts';
 
@@ -24,6 +25,8 @@ export interface ResourceRequest {
   namespace?: string;
   name?: string;
   subresource?: string;
+  /** Of requests for collections: fields that the selector narrows to one value. */
+  selectedFields?: ReadonlyMap<string, string>;
 }
 
 export type ResourceVerb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
@@ -41,8 +44,17 @@ export function parseRequest(method: string, path: string, query: URLSearchParam
   if (place === undefined || verb === undefined) return pathRequest;
   checkSegment('Namespace', place.namespace);
   checkSegment('Name', place.name);
-  const name = place.name ?? selectedName(verb, query);
-  return { kind: 'resource', verb, group: type.group, version: type.version, ...place, ...(name === undefined ? {} : { name }) };
+  const selectedFields = selectsObjects(verb) ? parseSelectedFields(query.get('fieldSelector') ?? '') : new Map<string, string>();
+  const name = place.name ?? selectedName(selectedFields);
+  return {
+    kind: 'resource',
+    verb,
+    group: type.group,
+    version: type.version,
+    ...place,
+    ...(name === undefined ? {} : { name }),
+    ...(selectedFields.size === 0 ? {} : { selectedFields }),
+  };
 }
 
 function splitPath(path: string): string[] | undefined {
@@ -108,14 +120,14 @@ function verbOf(method: string, named: boolean, query: URLSearchParams): Resourc
   }
 }
 
+function selectsObjects(verb: ResourceVerb): boolean {
+  return verb === 'list' || verb === 'watch' || verb === 'deletecollection';
+}
+
 /** A collection narrowed to one object by `metadata.name=x` is authorized as a request for that object. */
-function selectedName(verb: ResourceVerb, query: URLSearchParams): string | undefined {
-  if (verb !== 'list' && verb !== 'watch' && verb !== 'deletecollection') return undefined;
-  for (const term of (query.get('fieldSelector') ?? '').split(',')) {
-    const match = /^metadata\.name==?([^=!]+)$/u.exec(term.trim());
-    if (match?.[1] !== undefined) return match[1];
-  }
-  return undefined;
+function selectedName(selectedFields: ReadonlyMap<string, string>): string | undefined {
+  const name = selectedFields.get('metadata.name');
+  return name === '' ? undefined : name;
 }
 
 function checkSegment(what: string, segment: string | undefined): void {

@@ -2,12 +2,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { KubernetesObject, ObjectKey } from '../../api/object.ts';
 import type { DecodedBody, DecodeOptions } from '../admission/strict-json.ts';
-import type { ResourceOperations, Subresource, UserInfo, WriteOptions, WriteResult } from '../registry/resource.ts';
+import type { ResourceOperations, UserInfo, WriteOptions, WriteResult } from '../registry/resource.ts';
 import { badRequest, notFound } from '../registry/status-error.ts';
+import { findSubresource } from '../registry/subresources.ts';
 import type { Answer } from './answer.ts';
 import { answerWith } from './answer.ts';
 import { decodeDeleteBody, decodeObjectBody, decodePatchBody } from './decode-body.ts';
-import { subresourcesOf } from './discovery.ts';
 import type { Presentation } from './encode-objects.ts';
 import { encodeList, encodeObject } from './encode-objects.ts';
 import { methodNotAllowed } from './error-status.ts';
@@ -26,6 +26,7 @@ export interface ResourceCall {
   info: ResourceRequest;
   query: URLSearchParams;
   user: UserInfo;
+  recheck?: WriteOptions['recheck'] | undefined;
   operations: ResourceOperations;
   bodies: BodyReader;
   yaml: YamlDecoder;
@@ -72,7 +73,7 @@ export function requireServed({ info, operations }: ResourceCall): void {
   const { definition } = operations;
   const { subresource, verb, name } = info;
   if (subresource !== undefined) {
-    const found = subresourcesOf(definition).find((each) => each.name === subresource);
+    const found = findSubresource(definition, subresource);
     if (found === undefined) throw notFound(definition, name ?? '');
     if (!found.verbs.includes(verb)) throw methodNotAllowed();
     return;
@@ -94,7 +95,7 @@ async function answerCreate(call: ResourceCall, presentation: Presentation): Pro
 async function answerUpdate(call: ResourceCall, presentation: Presentation): Promise<Answer> {
   const options: WriteOptions = parseWriteOptions('UpdateOptions', call.query, requesterOf(call));
   const { value, duplicateFields } = await objectBodyOf(call, options);
-  const result = await call.operations.update(keyOf(call), value, { ...options, duplicateFields }, subresourceOf(call));
+  const result = await call.operations.update(keyOf(call), value, { ...options, duplicateFields }, call.info.subresource);
   return answerWrite(call, result, options, presentation);
 }
 
@@ -104,7 +105,7 @@ async function answerPatch(call: ResourceCall, presentation: Presentation): Prom
   const body = await readBody(call);
   const { duplicateFields, ...patch } = await decodePatchBody(type, body, call.yaml, decodingFor(options));
   const full = type === 'apply' ? { ...patch, force } : patch;
-  const result = await call.operations.patch(keyOf(call), full, { ...options, duplicateFields }, subresourceOf(call));
+  const result = await call.operations.patch(keyOf(call), full, { ...options, duplicateFields }, call.info.subresource);
   return answerWrite(call, result, options, presentation);
 }
 
@@ -162,10 +163,6 @@ function versionOf({ query }: ResourceCall): { resourceVersion?: string } {
   return resourceVersion === null || resourceVersion === '' ? {} : { resourceVersion };
 }
 
-function subresourceOf({ info }: ResourceCall): Subresource | undefined {
-  return info.subresource as Subresource | undefined;
-}
-
-function requesterOf({ user, request }: ResourceCall): Requester {
-  return { user, userAgent: request.headers['user-agent'] };
+function requesterOf({ user, request, recheck }: ResourceCall): Requester {
+  return { user, userAgent: request.headers['user-agent'], recheck };
 }

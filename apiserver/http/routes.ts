@@ -99,16 +99,14 @@ export class Routes {
     const { request, path, query } = exchange;
     if ((request.url ?? '').length > longestUrl) return answerWithStatus(failure(414, 'RequestURITooLong', 'the URL is too long'), 'json');
     const { access } = this.#options;
-    const sender = await access.identify(request, exchange.startMs);
-    if (sender === undefined) throw unauthorized();
+    const sender = await this.#identify(exchange);
     exchange.requester = { user: sender };
     exchange.requester = access.impersonate(sender, request);
     const { user } = exchange.requester;
     const info = parseRequest(request.method ?? '', path, query);
     exchange.info = info;
     this.#options.audit?.received(exchange);
-    const attributes = attributesOf(info, path);
-    access.require(user, attributes);
+    const recheck = access.require(user, attributesOf(info, path));
     if (info.kind === 'path') return this.#answerPath(exchange, info.verb, user);
     const operations = this.#options.catalogue.find(info.group, info.version, info.resource);
     if (operations === undefined || !fitsScope(operations.definition, info)) {
@@ -118,8 +116,17 @@ export class Routes {
     exchange.definition = operations.definition;
     const { response, startMs: nowMs } = exchange;
     const reading = { bodies: this.#bodies, yaml: this.#yaml };
-    const call = { request, response, info, query, user, operations, nowMs, ...reading };
+    const call = { request, response, info, query, user, recheck, operations, nowMs, ...reading };
     return isTokenRequest(call) ? answerTokenRequest(call, access.tokenIssuer) : this.#answerResource(call);
+  }
+
+  /** Throws 401 for who cannot be believed. */
+  async #identify({ request, response, path, query, startMs: nowMs }: Exchange): Promise<UserInfo> {
+    const attributes = (): Attributes => attributesOf(parseRequest(request.method ?? '', path, query), path);
+    const { user, challenge } = await this.#options.access.identify({ request, response, attributes, nowMs });
+    if (user !== undefined) return user;
+    if (challenge !== undefined) response.setHeader('www-authenticate', challenge);
+    throw unauthorized();
   }
 
   async #answerPath({ request, path, query }: Exchange, verb: string, user: UserInfo): Promise<Answer> {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import protobuf from 'protobufjs';
 import type { ResourceCatalogue, ResourceDefinition, ResourceOperations } from '../registry/resource.ts';
+import { statusSubresource } from '../registry/subresources.ts';
 import type { Answer } from './answer.ts';
 import { DiscoveryRoutes } from './discovery-routes.ts';
 import { OpenApiRoutes } from './openapi-routes.ts';
@@ -35,7 +36,7 @@ const instance = {
       },
     },
   },
-  statusSubresource: true,
+  subresources: [statusSubresource],
   patchTypes: ['json', 'merge', 'apply'],
   printerColumns: [],
   selectableFields: new Map(),
@@ -52,7 +53,7 @@ const configMap = {
   listKind: 'ConfigMapList',
   shortNames: ['cm'],
   categories: [],
-  statusSubresource: false,
+  subresources: [],
   patchTypes: ['json', 'merge', 'strategic', 'apply'],
   custom: false,
 } satisfies ResourceDefinition;

@@ -4,6 +4,7 @@ import { resourceQuotaStrategy } from '../admission/quota/quota-strategy.ts';
 import { admissionPolicyBindingSchema, admissionPolicySchema, resourceQuotaSchema } from './admission-schemas.ts';
 import { ageColumn, column, nameColumn } from './builtin-columns.ts';
 import type { BuiltinType } from './builtin-types.ts';
+import { statusSubresource } from './subresources.ts';
 import { admissionPolicyBindingStrategy, admissionPolicyStrategy } from '../admission/policy/policy-strategies.ts';
 import { registryRoot } from './storage-keys.ts';
 
@@ -21,7 +22,7 @@ export const admissionPoliciesType: BuiltinType = {
   schema: admissionPolicySchema,
   prefix: `${registryRoot}validatingadmissionpolicies/`,
   strategy: admissionPolicyStrategy,
-  statusSubresource: true,
+  subresources: [statusSubresource],
   columns: [
     nameColumn,
     column('Validations', 'integer', 'Validations indicates the number of validation rules defined in this configuration', (policy) =>
@@ -82,7 +83,7 @@ export const resourceQuotasType: BuiltinType = {
   schema: resourceQuotaSchema,
   prefix: `${registryRoot}resourcequotas/`,
   strategy: resourceQuotaStrategy,
-  statusSubresource: true,
+  subresources: [statusSubresource],
   columns: [
     nameColumn,
     column('Request', 'string', 'Request represents a minimum amount of cpu/memory that a container may consume.', (quota) =>

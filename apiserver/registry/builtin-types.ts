@@ -21,7 +21,9 @@ import { namespaceStrategy } from './namespace-strategy.ts';
 import { rbacTypes } from './rbac-types.ts';
 import type { PrinterColumn } from './resource.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
+import { signingRequestsType } from './signing-request-type.ts';
 import { registryRoot } from './storage-keys.ts';
+import { finalizeSubresource, statusSubresource, tokenSubresource, type SubresourceDefinition } from './subresources.ts';
 import type { VersionConversion } from './version-view.ts';
 
 export interface BuiltinType {
@@ -37,7 +39,7 @@ export interface BuiltinType {
   prefix: string;
   strategy: ResourceStrategy;
   conversion?: VersionConversion;
-  statusSubresource?: boolean;
+  subresources?: readonly SubresourceDefinition[];
   /** Field selectors beyond the metadata's. */
   fields?: ReadonlyMap<string, readonly string[]>;
   columns: readonly PrinterColumn[];
@@ -70,7 +72,7 @@ export const definitionsType: BuiltinType = {
   schema: definitionSchema,
   prefix: prefixOf('apiextensions.k8s.io/customresourcedefinitions'),
   strategy: definitionStrategy,
-  statusSubresource: true,
+  subresources: [statusSubresource],
   columns: [
     nameColumn,
     column('Created At', 'date', 'When the definition was created.', (object) => valueAt(object, ['metadata', 'creationTimestamp'])),
@@ -87,7 +89,7 @@ export const namespacesType: BuiltinType = {
   schema: namespaceSchema,
   prefix: prefixOf('namespaces'),
   strategy: namespaceStrategy,
-  statusSubresource: true,
+  subresources: [finalizeSubresource, statusSubresource],
   fields: new Map([['status.phase', ['status', 'phase']]]),
   columns: [
     nameColumn,
@@ -152,6 +154,7 @@ export const builtinTypes: readonly BuiltinType[] = [
     schema: serviceAccountSchema,
     prefix: prefixOf('serviceaccounts'),
     strategy: serviceAccountStrategy,
+    subresources: [tokenSubresource],
     columns: [
       nameColumn,
       column('Secrets', 'string', 'The number of secrets that the account lists.', (object) => {
@@ -164,6 +167,7 @@ export const builtinTypes: readonly BuiltinType[] = [
   admissionPoliciesType,
   admissionPolicyBindingsType,
   definitionsType,
+  signingRequestsType,
   {
     group: 'coordination.k8s.io',
     version: 'v1',

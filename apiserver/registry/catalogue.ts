@@ -262,7 +262,7 @@ function builtinDefinition(type: BuiltinType, schema: StructuralSchema): Resourc
     categories,
     verbs: resource === 'namespaces' ? customVerbs.filter((verb) => verb !== 'deletecollection') : customVerbs,
     schema,
-    statusSubresource: type.statusSubresource ?? false,
+    subresources: type.subresources ?? [],
     selectableFields: fields,
     printerColumns: columns,
     patchTypes: ['json', 'merge', 'strategic'],

@@ -8,6 +8,7 @@ import { checkNewMetadata, timestamp } from './object-metadata.ts';
 import type { StoredObject, WriteOptions } from './resource.ts';
 import { encodeBounded, reachStore, storeKeyOf, unwritten, writtenEntry, type ResourceContext } from './resource-context.ts';
 import { alreadyExists, badRequest, StatusError } from './status-error.ts';
+import { separatesStatus } from './subresources.ts';
 
 /** Names that are tried before a collision of generated ones is reported (k8s.io/apiserver `registry/generic/registry/store.go`). */
 const generateAttempts = 8;
@@ -69,10 +70,10 @@ async function createOnce(context: ResourceContext, object: JsonObject, options:
     options,
   };
   await context.admission.begin(request);
-  prepare(context, object);
+  prepare(context, object, options);
   const metadataErrors = checkNewMetadata(context, object, options);
   checkObject({ definition, strategy: stored.strategy, object, old: undefined, metadataErrors, subresource: undefined });
-  context.checkWrite?.({ definition, object, old: undefined, options });
+  context.checkWrite?.({ definition, subresource: undefined, object, old: undefined, options });
   const storeKey = storeKeyOf(context, { name, ...(namespace === undefined ? {} : { namespace }) });
   const storedForm = view.toStored(object);
   const value = encodeBounded(storedForm);
@@ -93,7 +94,7 @@ async function createOnce(context: ResourceContext, object: JsonObject, options:
 }
 
 /** Fills what the server decides of a new object. */
-function prepare(context: ResourceContext, object: JsonObject): void {
+function prepare(context: ResourceContext, object: JsonObject, { user }: WriteOptions): void {
   const { definition, stored } = context;
   const { strategy } = stored;
   const metadata = metadataOf(object);
@@ -102,8 +103,8 @@ function prepare(context: ResourceContext, object: JsonObject): void {
   metadata['creationTimestamp'] = timestamp(context.nowMs());
   if (strategy.countsGenerations) metadata['generation'] = 1;
   definition.schema.applyDefaults(object);
-  if (definition.statusSubresource && definition.custom) delete object['status'];
-  strategy.prepareForCreate?.(object);
+  if (definition.custom && separatesStatus(definition)) delete object['status'];
+  strategy.prepareForCreate?.(object, user);
 }
 
 /** The URL's namespace, which the body may repeat but not change. */

@@ -6,6 +6,7 @@ import type { JsonSchema, StructuralSchema } from '../admission/structural-schem
 import type { CustomResourceDefinition, DefinitionVersion } from './definition.ts';
 import type { PrinterColumn, ResourceDefinition } from './resource.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
+import { statusSubresource } from './subresources.ts';
 
 export const customVerbs = ['delete', 'deletecollection', 'get', 'list', 'patch', 'create', 'update', 'watch'] as const;
 
@@ -46,7 +47,7 @@ export function customDefinition(
     categories,
     verbs: customVerbs,
     schema,
-    statusSubresource: version.subresources?.status !== undefined,
+    subresources: version.subresources?.status === undefined ? [] : [statusSubresource],
     selectableFields: new Map((version.selectableFields ?? []).map(({ jsonPath }) => selectableField(jsonPath))),
     printerColumns: (version.additionalPrinterColumns ?? []).map(printerColumn),
     patchTypes: ['json', 'merge'],

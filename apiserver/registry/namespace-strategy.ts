@@ -1,7 +1,7 @@
 /** Namespaces: they go in two steps, and only when a controller has emptied them (Kubernetes' `pkg/registry/core/namespace`). */
 import { cloneJson, isObject, objectAt, valueAt, type JsonObject } from '../admission/json-value.ts';
 import { metadataOf } from './decode-object.ts';
-import { providerLeaseNamespace, systemNamespace } from '../../api/names.ts';
+import { memberNamespace, providerLeaseNamespace, systemNamespace } from '../../api/names.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
 import type { FieldError } from './status-error.ts';
 
@@ -10,7 +10,7 @@ const contentFinalizer = 'kubernetes';
 const nameLabel = 'kubernetes.io/metadata.name';
 
 /** What the API server makes at its start. */
-export const initialNamespaces = ['default', 'kube-system', systemNamespace, providerLeaseNamespace] as const;
+export const initialNamespaces = ['default', 'kube-system', systemNamespace, providerLeaseNamespace, memberNamespace] as const;
 
 export const namespaceStrategy: ResourceStrategy = {
   countsGenerations: false,
@@ -24,7 +24,7 @@ export const namespaceStrategy: ResourceStrategy = {
     namespace['status'] = { phase: 'Active' };
     labelWithName(namespace);
   },
-  prepareForUpdate(namespace, old, subresource) {
+  prepareForUpdate(namespace, old, { subresource }) {
     // Only `/finalize` changes the finalizers of the spec.
     if (subresource !== 'finalize') {
       if (old['spec'] === undefined) delete namespace['spec'];

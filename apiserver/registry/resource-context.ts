@@ -11,7 +11,7 @@ import {
 } from '../store/store.ts';
 import type { AdmissionChain } from '../admission/chain.ts';
 import type { CacheFeed } from './cache-feed.ts';
-import type { ResourceDefinition, WriteOptions } from './resource.ts';
+import type { ResourceDefinition, Subresource, WriteOptions } from './resource.ts';
 import type { StoredResource } from './resource-strategy.ts';
 import { badRequest, StatusError } from './status-error.ts';
 import { objectKey } from './storage-keys.ts';
@@ -22,6 +22,7 @@ import type { JsonObject } from '../admission/json-value.ts';
 /** A write that is valid, and still to be allowed; `old` is absent for a creation. */
 export interface CheckedWrite {
   definition: ResourceDefinition;
+  subresource: Subresource | undefined;
   object: JsonObject;
   old: JsonObject | undefined;
   options: WriteOptions;

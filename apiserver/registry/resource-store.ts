@@ -24,6 +24,7 @@ import type {
 } from './resource.ts';
 import { notFound } from './status-error.ts';
 import type { StoredEntry } from './stored-entry.ts';
+import { findSubresource } from './subresources.ts';
 import { updateObject } from './update-object.ts';
 import { watchObjects, type BookmarkReceivers } from './watch-objects.ts';
 
@@ -96,9 +97,7 @@ export class ResourceStore implements ResourceOperations {
   /** Throws 404 for a subresource that the resource does not have. */
   #requireSubresource(key: ObjectKey, subresource: Subresource | undefined): void {
     if (subresource === undefined) return;
-    const { definition, stored } = this.#context;
-    if (subresource === 'status' && definition.statusSubresource) return;
-    if (subresource === 'finalize' && stored.strategy.holdsDeletion !== undefined) return;
-    throw notFound(definition, key.name);
+    const { definition } = this.#context;
+    if (findSubresource(definition, subresource)?.field === undefined) throw notFound(definition, key.name);
   }
 }

@@ -2,9 +2,15 @@
 import type { NameRule } from '../admission/object-meta.ts';
 import type { StructuralSchema } from '../admission/structural-schema.ts';
 import type { JsonObject } from '../admission/json-value.ts';
-import type { Subresource } from './resource.ts';
+import type { Subresource, UserInfo } from './resource.ts';
 import type { FieldError } from './status-error.ts';
 import type { WatchCache } from './watch-cache.ts';
+
+export interface UpdateInfo {
+  subresource: Subresource | undefined;
+  /** Milliseconds since the epoch. */
+  nowMs: number;
+}
 
 export interface ResourceStrategy {
   /** `metadata.generation` counts the changes of the desired state. */
@@ -23,8 +29,8 @@ export interface ResourceStrategy {
   protectedNames?: ReadonlySet<string>;
   /** Each changes `object`, which is in the request's version, in place. `decode` may throw 400. */
   decode?(object: JsonObject): void;
-  prepareForCreate?(object: JsonObject): void;
-  prepareForUpdate?(object: JsonObject, old: JsonObject, subresource: Subresource | undefined): void;
+  prepareForCreate?(object: JsonObject, user: UserInfo): void;
+  prepareForUpdate?(object: JsonObject, old: JsonObject, how: UpdateInfo): void;
   prepareForDelete?(object: JsonObject, nowMs: number): void;
   /** Beyond the schema; `old` is absent for a creation. */
   validate?(object: JsonObject, old: JsonObject | undefined, subresource: Subresource | undefined): FieldError[];

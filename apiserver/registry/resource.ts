@@ -5,6 +5,7 @@
 import type { KubernetesObject, ObjectKey } from '../../api/object.ts';
 import type { QuotaAmountSource } from '../../api/quota-usage.ts';
 import type { StructuralSchema } from '../admission/structural-schema.ts';
+import type { SubresourceDefinition } from './subresources.ts';
 
 /** The definition of one resource at one served version. */
 export interface ResourceDefinition {
@@ -21,8 +22,8 @@ export interface ResourceDefinition {
   verbs: readonly string[];
   /** Drops what it does not know, fills defaults, and checks; shared by all objects of the resource. */
   schema: StructuralSchema;
-  statusSubresource: boolean;
-  scaleSubresource?: { specReplicasPath: string; statusReplicasPath: string; labelSelectorPath?: string };
+  /** In the order of discovery. */
+  subresources: readonly SubresourceDefinition[];
   /** Field selectors other than metadata.name and metadata.namespace: label as users write it (`.spec.x` without the dot) to its path. */
   selectableFields: ReadonlyMap<string, readonly string[]>;
   printerColumns: readonly PrinterColumn[];
@@ -56,6 +57,9 @@ export interface UserInfo {
   extra?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** Throws 403 when what allowed a write does not hold for the object itself, of which the request's URL could not tell enough. */
+export type Recheck = (write: { name: string; object: unknown; oldObject: unknown }) => void;
+
 /** What came with a write besides the object. */
 export interface WriteOptions {
   user: UserInfo;
@@ -67,6 +71,8 @@ export interface WriteOptions {
   warnings: string[];
   /** What the audit log is to say besides; absent when nobody reads it. */
   auditAnnotations?: Record<string, string>;
+  /** Absent when the request was allowed whatever the object is. */
+  recheck?: Recheck;
   /** Paths that the body's JSON named twice, found while decoding: refused, warned of or ignored like unknown fields. */
   duplicateFields?: readonly string[];
 }
@@ -159,8 +165,8 @@ export interface ResourceOperations {
   deleteCollection(selection: ListOptions, options: DeleteOptions): Promise<ObjectList>;
 }
 
-/** `finalize` is the namespaces' own: it changes only `spec.finalizers`. */
-export type Subresource = 'status' | 'scale' | 'finalize';
+/** The name of one, as in {@link ResourceDefinition.subresources}. */
+export type Subresource = string;
 
 export interface Patch {
   type: PatchType;

@@ -20,6 +20,7 @@ import {
 import type { StoredObject, Subresource, WriteOptions, WriteResult } from './resource.ts';
 import { badRequest, conflict, notFound, StatusError } from './status-error.ts';
 import type { StoredEntry } from './stored-entry.ts';
+import { findSubresource, separatesStatus } from './subresources.ts';
 
 const modifiedMeanwhile = 'the object has been modified; please apply your changes to the latest version and try again';
 
@@ -83,11 +84,11 @@ export function nextState(context: ResourceContext, object: JsonObject, transiti
   definition.schema.applyDefaults(object);
   const next = keepOtherHalf(context, object, shown, subresource);
   keepSystemFields(metadataOf(next), metadataOf(shown));
-  stored.strategy.prepareForUpdate?.(next, shown, subresource);
+  stored.strategy.prepareForUpdate?.(next, shown, { subresource, nowMs: context.nowMs() });
   countGeneration(context, next, shown);
   const metadataErrors = checkChangedMetadata(next, shown, options);
   checkObject({ definition, strategy: stored.strategy, object: next, old: shown, metadataErrors, subresource });
-  context.checkWrite?.({ definition, object: next, old: shown, options });
+  context.checkWrite?.({ definition, subresource, object: next, old: shown, options });
   return next;
 }
 
@@ -127,19 +128,16 @@ function revisionRequired(context: ResourceContext, name: string): StatusError {
   });
 }
 
-/** With the status subresource, the main resource leaves the status alone and `/status` everything else. */
+/** A subresource changes its own field and nothing else; with `/status`, the main resource leaves the status alone. */
 function keepOtherHalf(context: ResourceContext, object: JsonObject, shown: JsonObject, subresource: Subresource | undefined): JsonObject {
   const { definition } = context;
-  if (subresource === 'status') {
-    const rest = without(cloneJson(shown), 'status');
-    return { ...rest, ...(object['status'] === undefined ? {} : { status: object['status'] }) };
-  }
-  if (subresource === 'finalize') {
-    return { ...cloneJson(shown), ...(object['spec'] === undefined ? {} : { spec: object['spec'] }) };
-  }
-  if (!definition.statusSubresource) return object;
-  const rest = without(object, 'status');
-  return { ...rest, ...(shown['status'] === undefined ? {} : { status: cloneJson(shown['status']) }) };
+  const field = subresource === undefined ? undefined : findSubresource(definition, subresource)?.field;
+  if (field !== undefined) return withField(cloneJson(shown), field, object[field]);
+  return separatesStatus(definition) ? withField(object, 'status', cloneJson(shown['status'])) : object;
+}
+
+function withField(object: JsonObject, field: string, value: unknown): JsonObject {
+  return { ...without(object, field), ...(value === undefined ? {} : { [field]: value }) };
 }
 
 /** After k8s.io/apimachinery `ValidateObjectMetaAccessorUpdate`: what a client leaves out, or cannot change, stays. */
@@ -158,7 +156,7 @@ function countGeneration(context: ResourceContext, next: JsonObject, shown: Json
   const { definition, stored } = context;
   if (!stored.strategy.countsGenerations) return;
   const desired = (object: JsonObject): JsonObject => {
-    return definition.statusSubresource ? without(object, 'metadata', 'status') : without(object, 'metadata');
+    return separatesStatus(definition) ? without(object, 'metadata', 'status') : without(object, 'metadata');
   };
   if (equalJson(desired(next), desired(shown))) return;
   const metadata = metadataOf(next);

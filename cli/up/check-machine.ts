@@ -12,13 +12,16 @@ import { formatHostPort } from '../command-line/host-port.ts';
 const neededBytes = 2 * 1024 ** 3;
 const connectTimeoutMs = 5_000;
 
-export interface MachineNeeds {
+export interface ProviderNeeds {
   home: string;
+  /** Socket of an engine that somebody else runs; the pool starts its own where absent. */
+  engineSocket: string | undefined;
+}
+
+export interface MachineNeeds extends ProviderNeeds {
   listen: HostPort;
   /** Of an etcd that somebody else runs; the pool starts its own where absent. */
   etcdServers: readonly string[] | undefined;
-  /** Socket of an engine that somebody else runs; the pool starts its own where absent. */
-  engineSocket: string | undefined;
 }
 
 /** Programs of the pool's own engine, each with the Debian package that has it. */
@@ -35,18 +38,38 @@ const enginePrograms: readonly (readonly [string, string])[] = [
 
 /** Throws what would otherwise fail later and less clearly: rights, programs, room, the port. */
 export async function checkMachine(needs: MachineNeeds): Promise<void> {
-  const ownEngine = needs.engineSocket === undefined;
-  if (ownEngine && process.getuid?.() !== 0) {
-    const remedy = 'Run it with sudo, or use an engine that you may use: --engine unix:///run/user/1000/docker.sock';
-    throw new UserError('NOT_ROOT', "the pool's own container engine needs root", remedy);
-  }
-  if (needs.etcdServers === undefined)
+  const { etcdServers } = needs;
+  requireRights(needs);
+  if (etcdServers === undefined)
     requirePrograms('ETCD_MISSING', [['etcd', 'etcd-server']], 'or give an etcd of your own with --etcd-servers');
-  if (ownEngine) requirePrograms('DOCKER_MISSING', enginePrograms, 'or use an engine that runs: --engine unix:///var/run/docker.sock');
-  await requireRoom(needs.home, neededBytes);
+  await requireForInstances(needs);
   await requirePort(needs.listen);
-  if (needs.etcdServers !== undefined) await requireEtcd(needs.etcdServers);
-  if (needs.engineSocket !== undefined) await requireEngine(needs.engineSocket);
+  if (etcdServers !== undefined) await requireEtcd(etcdServers);
+  await requireEngineOf(needs);
+}
+
+/** The same for a machine that only lends. */
+export async function checkProviderMachine(needs: ProviderNeeds): Promise<void> {
+  requireRights(needs);
+  await requireForInstances(needs);
+  await requireEngineOf(needs);
+}
+
+function requireRights({ engineSocket }: ProviderNeeds): void {
+  if (engineSocket !== undefined || process.getuid?.() === 0) return;
+  const remedy = 'Run it with sudo, or use an engine that you may use: --engine unix:///run/user/1000/docker.sock';
+  throw new UserError('NOT_ROOT', "the pool's own container engine needs root", remedy);
+}
+
+async function requireForInstances({ home, engineSocket }: ProviderNeeds): Promise<void> {
+  if (engineSocket === undefined) {
+    requirePrograms('DOCKER_MISSING', enginePrograms, 'or use an engine that runs: --engine unix:///var/run/docker.sock');
+  }
+  await requireRoom(home, neededBytes);
+}
+
+async function requireEngineOf({ engineSocket }: ProviderNeeds): Promise<void> {
+  if (engineSocket !== undefined) await requireEngine(engineSocket);
 }
 
 function requirePrograms(error: ErrorName, programs: readonly (readonly [string, string])[], otherwise: string): void {

@@ -1,7 +1,7 @@
-/** One `potluck up` for one home: found by its pid file, and kept alone by a lock that the kernel takes back when the process ends. */
+/** One `potluck up` or `join` for one home, and one agent: found by pid files, kept alone by locks that the kernel takes back when a process ends. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { UserError } from '../../api/errors.ts';
 import { findSurvivor, removePidFile, writePidFile } from '../../runtime/pid-file.ts';
@@ -11,42 +11,89 @@ export interface Lock {
   release(): Promise<void>;
 }
 
-function pidFileOf(paths: PoolPaths): string {
-  return join(paths.run, 'up.pid');
+/** What looks after the parts of a home until it is stopped. */
+export type Keeper = 'up' | 'join';
+
+function pidFileOf(paths: PoolPaths, name: Keeper | 'agent'): string {
+  return join(paths.run, `${name}.pid`);
 }
 
-/** The pid of the `potluck up` that runs for this home, if one does. */
-export async function findRunningUp(paths: PoolPaths): Promise<number | undefined> {
-  const survivor = await findSurvivor(pidFileOf(paths));
+/** The pid of the `potluck up` (or `join`, or agent) that runs for this home, if one does. */
+export async function findRunning(paths: PoolPaths, name: Keeper | 'agent'): Promise<number | undefined> {
+  const survivor = await findSurvivor(pidFileOf(paths, name));
   return survivor.kind === 'ours' ? survivor.pid : undefined;
 }
 
-/** Throws `ALREADY_RUNNING` when another process holds it. `potluck up` is found by others through its pid file. */
-export async function lockPool(paths: PoolPaths, options: { writesPidFile: boolean }): Promise<Lock> {
-  const server = createServer();
-  // In Linux's abstract namespace: no file that could be left behind.
-  const name = `\0potluck-${createHash('sha256').update(paths.home).digest('hex')}`;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(error.code === 'EADDRINUSE' ? new Error('held', { cause: error }) : error);
+/** Throws `ALREADY_RUNNING` when another process holds it. What runs on is found by others through its pid file. */
+export async function lockPool(paths: PoolPaths, options: { as: Keeper | undefined }): Promise<Lock> {
+  const release = await hold(lockName(paths, 'potluck'));
+  if (release === undefined) throw await alreadyRunning(paths);
+  return withPidFile(paths, options.as, release);
+}
+
+/** Held by every agent. Throws `ALREADY_RUNNING` when another one runs for this home: two would fight over each container. */
+export async function lockAgent(paths: PoolPaths): Promise<Lock> {
+  const release = await hold(lockName(paths, 'potluck-agent'));
+  if (release !== undefined) return withPidFile(paths, 'agent', release);
+  const pid = await findRunning(paths, 'agent');
+  const who = pid === undefined ? 'another agent' : `another agent (process ${pid})`;
+  throw new UserError('ALREADY_RUNNING', `${who} runs already with ${paths.home}`, 'Leave it running, or stop it first');
+}
+
+/** Whether an agent runs for this home, whoever started it. */
+export async function agentRuns(paths: PoolPaths): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(lockName(paths, 'potluck-agent'));
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
     });
-    server.listen(name, resolve);
-  }).catch(async (error: unknown) => {
-    throw (error as Error).message === 'held' ? await alreadyRunning(paths) : error;
+    socket.once('error', () => resolve(false));
   });
+}
+
+/** In Linux's abstract namespace: no file that could be left behind. */
+function lockName({ home }: PoolPaths, prefix: string): string {
+  return `\0${prefix}-${createHash('sha256').update(home).digest('hex')}`;
+}
+
+/** Undefined when another process holds it. */
+async function hold(name: string): Promise<(() => Promise<void>) | undefined> {
+  // Whoever asks whether it is held connects, and is told by that.
+  const server = createServer((socket) => socket.destroy());
+  const isHeld = await new Promise<boolean>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') resolve(false);
+      else reject(error);
+    });
+    server.listen(name, () => resolve(true));
+  });
+  if (!isHeld) return undefined;
   server.unref();
-  if (options.writesPidFile) await writePidFile(pidFileOf(paths), process.pid, await ownCommandLine());
+  return async () => {
+    await new Promise((resolve) => server.close(resolve));
+  };
+}
+
+async function withPidFile(paths: PoolPaths, name: Keeper | 'agent' | undefined, release: () => Promise<void>): Promise<Lock> {
+  if (name === undefined) return { release };
+  await writePidFile(pidFileOf(paths, name), process.pid, await ownCommandLine());
   return {
     release: async () => {
-      if (options.writesPidFile) await removePidFile(pidFileOf(paths));
-      await new Promise((resolve) => server.close(resolve));
+      await removePidFile(pidFileOf(paths, name));
+      await release();
     },
   };
 }
 
 async function alreadyRunning(paths: PoolPaths): Promise<UserError> {
-  const pid = await findRunningUp(paths);
-  const who = pid === undefined ? 'another potluck up or down' : `a pool (process ${pid})`;
+  const up = await findRunning(paths, 'up');
+  const joined = await findRunning(paths, 'join');
+  if (joined !== undefined && up === undefined) {
+    const remedy = 'Leave it running, stop it with Ctrl-C, or choose another --home';
+    return new UserError('ALREADY_RUNNING', `potluck join (process ${joined}) runs already with ${paths.home}`, remedy);
+  }
+  const who = up === undefined ? 'another potluck command' : `a pool (process ${up})`;
   return new UserError(
     'ALREADY_RUNNING',
     `${who} runs already with ${paths.home}`,
@@ -55,5 +102,5 @@ async function alreadyRunning(paths: PoolPaths): Promise<UserError> {
 }
 
 async function ownCommandLine(): Promise<string[]> {
-  return (await readFile('/proc/self/cmdline', 'utf8')).replace(/\0$/, '').split('\0');
+  return (await readFile('/proc/self/cmdline', 'utf8')).replace(/\0+$/, '').split('\0');
 }

@@ -7,7 +7,7 @@ import { formatHostPort, type HostPort } from '../command-line/host-port.ts';
 import type { PoolPaths } from './pool-paths.ts';
 import type { EtcdAccess } from './supervised-etcd.ts';
 
-const main = join(import.meta.dirname, '../main.ts');
+export const main = join(import.meta.dirname, '../main.ts');
 const stopTimeoutMs = 20_000;
 
 export interface OwnProcessOptions {
@@ -32,13 +32,13 @@ export function superviseServer(
   return supervise('server', flags, options);
 }
 
-export function superviseAgent(options: OwnProcessOptions & { provider: string; engine: string }): SupervisedChild {
-  const { paths, provider, engine } = options;
-  return supervise('agent', { provider, kubeconfig: paths.agentKubeconfig, engine }, options, smallHeap);
+/** Who it is, the agent finds in the folder of its identity. */
+export function superviseAgent(options: OwnProcessOptions): SupervisedChild {
+  return supervise('agent', {}, options, smallHeap);
 }
 
 /** For a process that does little on a machine that belongs to someone: V8 would let short-lived objects pile up to tens of megabytes. */
-const smallHeap = ['--max-semi-space-size=1'];
+export const smallHeap = ['--max-semi-space-size=1'];
 
 function supervise(
   name: string,

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 const ours = ['kubeconfig', 'pki', 'etcd', 'agent', 'engine', 'images', 'logs', 'run'];
 
 /** Removes the pool's files, and the home itself if nothing else is in it. Answers what it removed. */
-export async function removeHome({ home }: { home: string }): Promise<string[]> {
-  const removed = ours.map((name) => join(home, name)).filter((path) => existsSync(path));
+export async function removeHome({ home }: { home: string }, names: readonly string[] = ours): Promise<string[]> {
+  const removed = names.map((name) => join(home, name)).filter((path) => existsSync(path));
   for (const path of removed) await rm(path, { recursive: true, force: true });
   if (existsSync(home) && (await readdir(home)).length === 0) {
     await rmdir(home);

@@ -8,10 +8,10 @@ import { stopInstances } from '../../node-agent/stop-instances.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { HostPort } from '../command-line/host-port.ts';
 import { parseEngine } from '../engine-flag.ts';
-import { enroll } from '../enroll.ts';
+import { abortable } from '../abortable.ts';
 import { seedImages } from '../images/seed-images.ts';
 import { untilTrue } from '../until-true.ts';
-import { readEnrolment, writeEnrolment } from './enrolment.ts';
+import { enrolOwnMachine } from './enrol-own-machine.ts';
 import { explainFailure } from './failure.ts';
 import { superviseAgent, superviseServer } from './own-processes.ts';
 import type { PoolPaths } from './pool-paths.ts';
@@ -27,6 +27,8 @@ export interface PoolOptions {
   etcd: EtcdAccess | undefined;
   /** As given to `--engine`. */
   engine: string;
+  /** File of the machine's owner; the agent looks at it. */
+  ownerPolicy: string;
   provider: string | undefined;
   owner: string | undefined;
   rootfs: string | undefined;
@@ -57,7 +59,7 @@ export async function startPool(options: PoolOptions, context: StartContext): Pr
   try {
     const etcd = options.etcd ?? (await startEtcd(options, context, undo));
     const client = await startServer(options, etcd, context, undo);
-    const provider = await enrollMachine(options, client, context);
+    const provider = await enrolMachine(options, client, context);
     const socketPath = await startAgent(options, provider, context, undo);
     await seedImages({ socketPath, directory: options.paths.images, rootfs: options.rootfs, ...context });
     await context.progress.step('provider ready', () => untilProviderReady(client, provider, context.signal));
@@ -95,15 +97,13 @@ async function startServer(options: PoolOptions, etcd: EtcdAccess, context: Star
   return client;
 }
 
-async function enrollMachine(options: PoolOptions, client: KubeClient, { signal }: StartContext): Promise<Provider> {
-  const { paths, listen, engine, owner } = options;
-  const before = await readEnrolment(paths);
+async function enrolMachine(options: PoolOptions, client: KubeClient, context: StartContext): Promise<Provider> {
+  const { paths, listen, engine, ownerPolicy, owner, provider } = options;
   const host = ['0.0.0.0', '::'].includes(listen.host) ? '127.0.0.1' : listen.host;
-  const server = `https://${host.includes(':') ? `[${host}]` : host}:${listen.port}`;
-  const name = options.provider ?? before?.providerName;
-  const provider = await enroll({ paths, client, server, name, owner, signal });
-  await writeEnrolment(paths, { providerName: provider.metadata.name ?? '', providerUid: provider.metadata.uid ?? '', engine });
-  return provider;
+  const server = new URL(`https://${host.includes(':') ? `[${host}]` : host}:${listen.port}`);
+  return context.progress.step('this machine joined', () =>
+    enrolOwnMachine({ paths, client, server, name: provider, owner, engine, ownerPolicy, signal: context.signal }),
+  );
 }
 
 /** Answers the socket of the engine. */
@@ -118,7 +118,7 @@ async function startAgent(options: PoolOptions, provider: Provider, context: Sta
     return true;
   };
   const readiness = { check, timeoutMs: engineReadyMs, intervalMs: 100 };
-  const child = superviseAgent({ paths, provider: provider.metadata.name ?? '', engine, readiness, logger });
+  const child = superviseAgent({ paths, readiness, logger });
   if (parsed === 'pool') undo.add('container engine', () => stopPoolEngine(paths.home, logger));
   undo.add('instances', async () => {
     await stopInstances({ home: paths.home, socketPath, providerUid: provider.metadata.uid ?? '', logger });
@@ -136,20 +136,6 @@ async function untilProviderReady(client: KubeClient, provider: Provider, signal
     throw new Error(`it is ${status?.phase ?? 'Pending'}`);
   };
   await untilTrue(check, { what: `provider ${name} to be Ready`, timeoutMs: providerReadyMs, intervalMs: 100, signal });
-}
-
-/** Stops waiting when the signal aborts; what goes on meanwhile is stopped by its own `stop`. */
-async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = (): void => reject(signal.reason as Error);
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-    work.catch(() => undefined);
-  }
 }
 
 /** What must be undone, the latest first. Running it twice does it once. */

@@ -96,12 +96,12 @@ describe('potluck up, before anything starts,', () => {
 
   it('is alone with its home, and lets go of it', async () => {
     const paths = poolPaths(home);
-    const lock = await lockPool(paths, { writesPidFile: true });
-    await assert.rejects(lockPool(paths, { writesPidFile: false }), (error) => {
+    const lock = await lockPool(paths, { as: 'up' });
+    await assert.rejects(lockPool(paths, { as: undefined }), (error) => {
       return isUserError('PLK011')(error) && (error as UserError).message.includes(String(process.pid));
     });
     await lock.release();
-    await (await lockPool(paths, { writesPidFile: false })).release();
+    await (await lockPool(paths, { as: undefined })).release();
     assert.deepEqual(await readdir(paths.run), []);
   });
 });

@@ -106,6 +106,26 @@ describe('judgeProvider()', () => {
     assert.equal(summary(back), 'Ready True LeaseRenewed');
     assert.ok(!('withdrawnAt' in back.status));
   });
+
+  it('counts a machine that leaves as withdrawn, from when it said so', () => {
+    const watch = new LeaseWatch(0);
+    watch.see('desk', lease('a'), 0);
+    const leaving = (leavingAt: string, status?: Provider['status']): Provider => provider({}, { ...status, leavingAt });
+    const first = judge(leaving('2026-01-01T00:09:30Z'), watch, 0);
+    assert.equal(summary(first), 'Withdrawing False Withdrawing');
+    assert.match(first.status.conditions?.[0]?.message ?? '', /^it leaves the pool/);
+    assert.deepEqual([first.status.withdrawnAt, first.clearAssignments], ['2026-01-01T00:09:30Z', false]);
+    assert.equal(first.recheckAfterMs, 30_000);
+    assert.equal(summary(judge(leaving('2026-01-01T00:09:30Z', first.status), watch, 0, true)), 'Withdrawn False Withdrawn');
+    // `potluck leave --now`, also after one without.
+    assert.equal(judge(leaving('2026-01-01T00:09:00Z', first.status), watch, 0).clearAssignments, true);
+    // A clock that runs ahead.
+    assert.equal(judge(leaving('2030-01-01T00:00:00Z'), watch, 0).status.withdrawnAt, '2026-01-01T00:10:00Z');
+    const stays = { ...first.status };
+    delete stays.leavingAt;
+    const back = judge(provider({}, stays), watch, 0);
+    assert.deepEqual([summary(back), 'withdrawnAt' in back.status], ['Ready True LeaseRenewed', false]);
+  });
 });
 
 const expiredCondition = {

@@ -34,7 +34,7 @@ type Ready = Pick<ConditionUpdate, 'status' | 'reason' | 'message'>;
 export function judgeProvider(facts: ProviderFacts): ProviderVerdict {
   const { provider, lease, leaseDurationMs, isEmpty, nowMs } = facts;
   const leaseState = stateOf(facts);
-  const withdrawnAt = provider.spec.available === false ? (provider.status?.withdrawnAt ?? formatTime(nowMs)) : undefined;
+  const withdrawnAt = withdrawalOf(provider, nowMs);
   const graceLeftMs = withdrawnAt === undefined ? Infinity : graceEndMs(provider, withdrawnAt, nowMs) - nowMs;
   return {
     status: statusOf(facts, leaseState, withdrawnAt),
@@ -44,6 +44,16 @@ export function judgeProvider(facts: ProviderFacts): ProviderVerdict {
   };
 }
 
+/** When it was withdrawn, by its owner or by the machine that leaves, whichever was first; undefined while it is in use. */
+function withdrawalOf({ spec, status }: Provider, nowMs: number): string | undefined {
+  const leavingAt = status?.leavingAt;
+  if (spec.available !== false && leavingAt === undefined) return undefined;
+  // A machine whose clock runs ahead gives nobody more time.
+  const leftMs = leavingAt === undefined ? nowMs : Math.min(parseTime(leavingAt) ?? nowMs, nowMs);
+  const knownMs = parseTime(status?.withdrawnAt) ?? nowMs;
+  return formatTime(Math.min(leftMs, knownMs));
+}
+
 function statusOf(
   { provider, leaseDurationMs, isEmpty, nowMs }: ProviderFacts,
   leaseState: LeaseState,
@@ -51,7 +61,8 @@ function statusOf(
 ): ProviderStatus {
   const { metadata, status: before = {} } = provider;
   const isWithdrawn = withdrawnAt !== undefined;
-  const ready = isWithdrawn && leaseState !== 'expired' ? withdrawnReady(isEmpty) : leaseReady(leaseState, leaseDurationMs);
+  const who = before.leavingAt === undefined ? 'its owner withdrew it' : 'it leaves the pool';
+  const ready = isWithdrawn && leaseState !== 'expired' ? withdrawnReady(isEmpty, who) : leaseReady(leaseState, leaseDurationMs);
   const withdrawnPhase = isEmpty ? 'Withdrawn' : 'Withdrawing';
   const phase = isWithdrawn ? withdrawnPhase : phases[leaseState];
   const observed = metadata.generation === undefined ? {} : { observedGeneration: metadata.generation };
@@ -89,10 +100,10 @@ function leaseReady(state: LeaseState, leaseDurationMs: number): Ready {
   }
 }
 
-function withdrawnReady(isEmpty: boolean): Ready {
+function withdrawnReady(isEmpty: boolean, who: string): Ready {
   return isEmpty
-    ? { status: 'False', reason: reasons.withdrawn, message: 'its owner withdrew it, and it is empty' }
-    : { status: 'False', reason: reasons.withdrawing, message: 'its owner withdrew it; its instances leave when the grace is over' };
+    ? { status: 'False', reason: reasons.withdrawn, message: `${who}, and it is empty` }
+    : { status: 'False', reason: reasons.withdrawing, message: `${who}; its instances leave when the grace is over` };
 }
 
 function graceEndMs(provider: Provider, withdrawnAt: string, nowMs: number): number {

@@ -58,6 +58,8 @@ export interface ContainerSpec {
   env: readonly { name: string; value: string }[];
   workingDir?: string;
   hostname: string;
+  /** The engine's ordinary one where absent. */
+  runtime?: 'runsc';
   labels: Readonly<Record<string, string>>;
   limits: ContainerLimits;
   /** Hard bound of the image and the writable layer together; absent where the engine has no quota. */
@@ -99,6 +101,8 @@ export interface ObservedContainer {
   /** Why the last start did not work; empty when it did. */
   error: string;
   createdAtMs: number;
+  /** Of its first process, in the engine's own count of processes; absent when it does not run. */
+  pid?: number;
   /** Of the last run; absent before the first. */
   startedAtMs?: number;
   finishedAtMs?: number;
@@ -109,6 +113,8 @@ export interface ImageInfo {
   /** `sha256:…`. */
   id: string;
   sizeBytes: number;
+  /** Paths that the image wants a volume at. */
+  volumes?: readonly string[];
   /** `name@sha256:…`, empty for images that came from no registry. */
   digests: readonly string[];
 }

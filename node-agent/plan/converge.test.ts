@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { instanceUidLabel, providerLabel } from '../../api/names.ts';
+import { secrets } from '../../api/resource-type.ts';
 import { containerName, decide, isRunning, mostInstances, wantedLimits } from './converge.ts';
 import { SimulatedAgent } from '../../test/support/simulated-agent.ts';
 import type { DesiredInstance } from './world.ts';
@@ -19,7 +20,8 @@ function instance(uid: string, overrides: Partial<DesiredInstance> = {}): Desire
     powerState: 'Running',
     restartPolicy: 'Always',
     specHash: 'image:1',
-    container: { image: 'image:1', env: [], hostname: uid },
+    container: { image: 'image:1', hostname: uid },
+    environment: [],
     resources: {
       cpuRequestMillicores: 500,
       cpuLimitMillicores: 500,
@@ -332,6 +334,30 @@ describe('decide()', () => {
     const agent = await running();
     assert.deepEqual(methods(agent), ['inspectImage', 'createContainer', 'startContainer']);
     assert.equal(agent.own('a')[0]?.name, containerName('a'));
+  });
+
+  it('waits for a secret that is missing, longer each time, says so in the words of Kubernetes, and goes on when it is there', async () => {
+    const agent = new SimulatedAgent(() => 0.5);
+    agent.isSynced = true;
+    const source = { kind: 'Secret', name: 'db', optional: false } as const;
+    agent.desired.set('a', instance('a', { environment: [{ kind: 'key', name: 'PASSWORD', source, key: 'password' }] }));
+    const waits: number[] = [];
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      while (decide(agent.world(), 'a').action !== undefined) await agent.step();
+      const { waiting, recheckAtMs = 0 } = decide(agent.world(), 'a');
+      assert.deepEqual(waiting, { reason: 'CreateContainerConfigError', message: 'secret "db" not found' });
+      waits.push((recheckAtMs - agent.engine.nowMs) / 1000);
+      agent.engine.nowMs = recheckAtMs;
+    }
+    assert.deepEqual(waits, [1, 2, 4, 8, 16]);
+    assert.ok(!methods(agent).includes('createContainer'));
+    const { namespace } = agent.desired.get('a')!;
+    const data = { password: 'aHVudGVyMg==' };
+    await agent.api.create(secrets, { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'db', namespace }, data });
+    for (let step = 0; step < 3; step += 1) await agent.step();
+    assert.deepEqual([...agent.engine.containers.values()][0]?.spec.env, [{ name: 'PASSWORD', value: 'hunter2' }]);
+    const remembered = JSON.stringify([[...agent.journal.entries], [...agent.statuses]]);
+    assert.ok(!remembered.includes('hunter2') && !remembered.includes('aHVudGVyMg'));
   });
 
   it('gives the container its disk: what the image takes and the limit', async () => {

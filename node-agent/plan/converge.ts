@@ -13,7 +13,7 @@ import type { ContainerLimits, ContainerSpec, ObservedContainer } from '../engin
 import { intersects, parseCpuSet } from '../limits/cpu-set.ts';
 import { endOf, journalForRestart, outcomeOf, restartAtMs, retryAtMs } from './restart.ts';
 import { stopWithoutWalls, waitForWalls } from './without-walls.ts';
-import type { Action, Decision, DesiredInstance, JournalEntry, RemovalReason, World } from './world.ts';
+import type { Action, Decision, DesiredInstance, Hold, JournalEntry, RemovalReason, World } from './world.ts';
 
 /** From SIGTERM to SIGKILL. */
 export const stopGraceSeconds = 10;
@@ -21,6 +21,8 @@ export const stopGraceSeconds = 10;
 export const specHashLabel = 'potluck.dev/spec-hash';
 /** Containers of one provider; its address range, its lists and its passes are made for so many. */
 export const mostInstances = 256;
+/** Of what may not run any more: the owner's word is to hold within seconds. */
+const heldGraceSeconds = 1;
 /** How soon something is looked at again that another instance or the engine is busy with. */
 const busyRecheckMs = 500;
 const fullRecheckMs = 10_000;
@@ -57,6 +59,7 @@ function decideContainer(context: Context, container: ObservedContainer | undefi
   if (container?.state === 'removing' || container?.state === 'restarting') return { recheckAtMs: world.nowMs + busyRecheckMs };
   if (container?.state === 'dead') return { action: removal(desired.uid, container, 'dead') };
   if (desired.finished) return rest(context, container);
+  if (desired.held !== undefined) return hold(context, container, desired.held);
   // What is stopped from the start is to start at once when it is wanted.
   if (desired.powerState === 'Stopped') return container === undefined ? (needsImage(context) ?? {}) : rest(context, container);
   if (container === undefined) return create(context);
@@ -123,13 +126,21 @@ function rest({ desired, journal }: Context, container: ObservedContainer | unde
   return { action: { type: 'stop', uid: desired.uid, containerId: id, graceSeconds: stopGraceSeconds, journal: requested } };
 }
 
+/** Something stronger than the API keeps it from running. Its disk stays, and no image is fetched for it. */
+function hold(context: Context, container: ObservedContainer | undefined, { reason, message }: Hold): Decision {
+  const { action } = rest(context, container);
+  if (action?.type === 'stop') return { action: { ...action, graceSeconds: heldGraceSeconds }, waiting: { reason, message } };
+  return wait(reason, message);
+}
+
 /** What must hold before a container is made: undefined when it does. */
 function needsImage({ world, desired }: Context): Decision | undefined {
   const { image } = desired.container;
   const state = world.images.get(image);
   switch (state?.kind) {
     case 'present':
-      return undefined;
+      if (state.info.volumes?.includes('/') !== true) return undefined;
+      return wait(reasons.createFailed, `The image ${image} declares a volume over its root, and cannot be run`);
     case undefined:
       return { action: { type: 'checkImage', uid: desired.uid, image } };
     case 'missing':
@@ -146,7 +157,7 @@ function needsImage({ world, desired }: Context): Decision | undefined {
 function backOff({ world, desired, journal }: Context, action: Action['type'], reason: string): Decision | undefined {
   const { failure } = journal;
   if (failure?.action !== action || failure.generation !== desired.generation || retryAtMs(failure) <= world.nowMs) return undefined;
-  return wait(reason, failure.message, retryAtMs(failure));
+  return wait(failure.reason ?? reason, failure.message, retryAtMs(failure));
 }
 
 function create(context: Context): Decision {
@@ -154,13 +165,12 @@ function create(context: Context): Decision {
   if (world.observed.size >= mostInstances) {
     return wait(reasons.createFailed, `The provider has ${mostInstances} instances, the most that it can run`, world.nowMs + fullRecheckMs);
   }
-  const blocked =
-    waitForWalls(world) ?? needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
+  const blocked = waitForWalls(world) ?? needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
   if (blocked !== undefined) return blocked;
   const image = world.images.get(desired.container.image);
   const imageBytes = image?.kind === 'present' ? image.info.sizeBytes : 0;
   const diskBytes = imageBytes + desired.resources.diskLimitBytes;
-  const spec: ContainerSpec = {
+  const spec: Omit<ContainerSpec, 'env'> = {
     ...desired.container,
     name: containerName(desired.uid),
     labels: {
@@ -172,7 +182,8 @@ function create(context: Context): Decision {
     limits: wantedLimits(world, desired),
     ...(world.diskQuota && desired.resources.diskLimitBytes > 0 ? { diskBytes } : {}),
   };
-  return { action: { type: 'create', uid: desired.uid, spec, journal: { ...journal, stopRequested: false } } };
+  const environment = { namespace: desired.namespace, entries: desired.environment };
+  return { action: { type: 'create', uid: desired.uid, spec, environment, journal: { ...journal, stopRequested: false } } };
 }
 
 /** The new image is fetched while the old container still runs. */
@@ -188,8 +199,19 @@ function recreate(context: Context, container: ObservedContainer): Decision {
 
 function keepRunning(context: Context, container: ObservedContainer): Decision {
   const { desired, journal } = context;
+  const limits = wantedLimits(context.world, desired);
+  const failure = journal.failure?.action === 'updateLimits' ? journal.failure : undefined;
+  if (failure !== undefined && desired.throttled !== undefined && limits.memoryBytes < container.limits.memoryBytes)
+    return shrink(context, container);
   if (journal.stopRequested) return { action: { type: 'adopt', uid: desired.uid, journal: { ...journal, stopRequested: false } } };
   return fitLimits(context, container) ?? {};
+}
+
+/** More memory is in use than the owner allows, and cannot be taken back from what runs: it ends, and starts again with less. */
+function shrink({ desired, journal }: Context, container: ObservedContainer): Decision {
+  const stopped = { ...journal, stopRequested: true };
+  delete stopped.failure;
+  return { action: { type: 'stop', uid: desired.uid, containerId: container.id, graceSeconds: heldGraceSeconds, journal: stopped } };
 }
 
 /** Brings the limits of a container to what is wanted; undefined when they are. */

@@ -41,10 +41,37 @@ export interface DesiredInstance {
   restartPolicy: 'Always' | 'OnFailure' | 'Never';
   /** Changes with whatever a container cannot change while it lives. */
   specHash: string;
-  container: Pick<ContainerSpec, 'image' | 'command' | 'args' | 'env' | 'workingDir' | 'hostname'>;
+  container: Pick<ContainerSpec, 'image' | 'command' | 'args' | 'workingDir' | 'hostname' | 'runtime'>;
+  /** In the order in which they are set; a later one of the same name counts. */
+  environment: readonly EnvironmentEntry[];
+  /** As the owner's policy cut them. */
   resources: EffectiveResources;
+  /** What keeps it from running, whatever the API says. */
+  held?: Hold;
+  /** What the owner's policy cut, in words. */
+  throttled?: readonly string[];
   /** What the API says already; only for a journal that was lost. */
   reportedRestartCount: number;
+}
+
+/** A reason not to run, and the sentence that the status shows. */
+export interface Hold {
+  reason: string;
+  message: string;
+}
+
+/** Variables of a container, with where their values come from: what is in objects is read only when a container is made. */
+export type EnvironmentEntry =
+  | { kind: 'value'; name: string; value: string }
+  | { kind: 'key'; name: string; source: EnvironmentSource; key: string }
+  | { kind: 'all'; prefix: string; source: EnvironmentSource };
+
+export interface EnvironmentSource {
+  kind: 'Secret' | 'ConfigMap';
+  /** In the instance's namespace. */
+  name: string;
+  /** What is missing is left out. */
+  optional: boolean;
 }
 
 /** What the agent must remember of an instance and cannot read from its container. */
@@ -77,6 +104,8 @@ export interface ContainerEnd {
 export interface ActionFailure {
   action: Action['type'];
   kind: EngineErrorKind;
+  /** Where it has one of its own; else that of the action counts. */
+  reason?: string;
   message: string;
   atMs: number;
   /** In a row. */
@@ -98,12 +127,17 @@ export type Action =
   | { type: 'forget'; uid: string }
   | { type: 'checkImage'; uid: string; image: string }
   | { type: 'pull'; uid: string; image: string }
-  | { type: 'create'; uid: string; spec: ContainerSpec; journal: JournalEntry }
+  | { type: 'create'; uid: string; spec: Omit<ContainerSpec, 'env'>; environment: Environment; journal: JournalEntry }
   | { type: 'start'; uid: string; containerId: string; journal: JournalEntry }
   | { type: 'stop'; uid: string; containerId: string; graceSeconds: number; journal: JournalEntry }
   | { type: 'updateLimits'; uid: string; containerId: string; limits: ContainerLimits }
   | { type: 'recreate'; uid: string; containerId: string; graceSeconds: number; journal: JournalEntry }
   | { type: 'remove'; uid: string; containerId: string; graceSeconds: number; why: RemovalReason };
+
+export interface Environment {
+  namespace: string;
+  entries: readonly EnvironmentEntry[];
+}
 
 export type RemovalReason = 'deleted' | 'unassigned' | 'duplicate' | 'dead';
 

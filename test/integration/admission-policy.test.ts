@@ -335,6 +335,7 @@ describe('admission policies', function () {
       return path;
     }
 
+    const noRelationship = /no relationship found between provider "(own|other)" and this object/u;
     const says = (answer: RawAnswer, message: RegExp): void => {
       assert.equal(answer.code, 403, answer.body.toString());
       assert.match(statusOf(answer).message ?? '', message);
@@ -348,8 +349,8 @@ describe('admission policies', function () {
         /observedEpoch must be 3, the epoch of the present/u,
       );
       says(await patch(own.credentials, path, { status: { observedEpoch: null } }), /observedEpoch must be 3/u);
-      says(await patch(other.credentials, path, { status: { phase: 'Failed' } }), /not assigned to this provider/u);
-      says(await patch(other.credentials, path, {}), /not assigned to this provider/u);
+      says(await patch(other.credentials, path, { status: { phase: 'Failed' } }), noRelationship);
+      says(await patch(other.credentials, path, {}), noRelationship);
       const stored = (await send(admin, 'GET', path.replace('/status', ''))).json as unknown as Instance;
       assert.equal(stored.status?.phase, 'Running');
     });
@@ -362,9 +363,9 @@ describe('admission policies', function () {
         await patch(own.credentials, bound, { status: { assignment, observedEpoch: 4 } }),
         /only the controller writes status\.assignment/u,
       );
-      says(await patch(own.credentials, bound, { status: { assignment: null, observedEpoch: 3 } }), /only the controller/u);
-      says(await patch(own.credentials, free, { status: { assignment, observedEpoch: 4 } }), /only the controller/u);
-      says(await patch(own.credentials, free, { status: { phase: 'Running', observedEpoch: 0 } }), /not assigned/u);
+      says(await patch(own.credentials, bound, { status: { assignment: null, observedEpoch: 3 } }), noRelationship);
+      says(await patch(own.credentials, free, { status: { assignment, observedEpoch: 4 } }), noRelationship);
+      says(await patch(own.credentials, free, { status: { phase: 'Running', observedEpoch: 0 } }), noRelationship);
       says(await patch(own.credentials, bound, { status: { lastEpoch: 9, observedEpoch: 3 } }), /status\.lastEpoch/u);
       says(await patch(own.credentials, bound, { status: { hostname: 'mine', observedEpoch: 3 } }), /status\.hostname/u);
       assert.equal((await patch(user, free, { status: { assignment } })).code, 200, 'masters may');
@@ -385,7 +386,41 @@ describe('admission policies', function () {
       const path = (name: string): string => `${potluck}/providers/${name}/status`;
       const status = { status: { capacity: { cpu: '4' } } };
       assert.equal((await patch(own.credentials, path('own'), status)).code, 200);
-      says(await patch(own.credentials, path('other'), status), /a provider changes only its own status/u);
+      says(await patch(own.credentials, path('other'), status), noRelationship);
+    });
+
+    it('leave to the controller what it says of a provider', async () => {
+      const path = `${potluck}/providers/own/status`;
+      const condition = { type: 'Ready', status: 'True', reason: 'LeaseRenewed', message: '', lastTransitionTime: '2030-01-01T00:00:00Z' };
+      says(await patch(own.credentials, path, { status: { phase: 'Ready' } }), /only the controller writes status\.phase/u);
+      says(await patch(own.credentials, path, { status: { withdrawnAt: '2030-01-01T00:00:00Z' } }), /status\.withdrawnAt/u);
+      says(await patch(own.credentials, path, { status: { conditions: [condition] } }), /only the controller writes the condition Ready/u);
+      assert.equal((await patch(controller, path, { status: { phase: 'Ready', conditions: [condition] } })).code, 200);
+      const other = { ...condition, type: 'EngineReady' };
+      assert.equal((await patch(own.credentials, path, { status: { conditions: [condition, other] } })).code, 200);
+      says(await patch(own.credentials, path, { status: { conditions: [other] } }), /the condition Ready/u);
+    });
+
+    it('let nobody but the controller write the key by which a provider is known', async () => {
+      const key = 'A'.repeat(43);
+      const body = {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRoleBinding',
+        metadata: { name: 'keys' },
+        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'keyholder' }],
+      };
+      const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'cluster-admin' };
+      await made('/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', { ...body, roleRef });
+      const keyholder = await credentialsOf('keyholder', []);
+      const path = `${potluck}/providers/other`;
+      await eventually(async () => assert.equal((await patch(keyholder, path, {})).code, 200), {
+        timeoutMs: 1_000,
+        intervalMs: 5,
+        what: 'the binding to be in force',
+      });
+      says(await patch(keyholder, path, { spec: { identityKey: key } }), /only the controller writes spec\.identityKey/u);
+      assert.equal((await patch(controller, path, { spec: { identityKey: key } })).code, 200);
+      assert.equal((await patch(keyholder, path, { metadata: { labels: { a: 'b' } } })).code, 200);
     });
 
     it('let a provider write an inventory of its own only', async () => {
@@ -396,15 +431,13 @@ describe('admission policies', function () {
         metadata: { name },
         spec: { owner: 'tests', providerUID },
       });
-      says(await send(own.credentials, 'POST', inventories, inventory('other', other.uid)), /the inventory is another provider's/u);
+      says(await send(own.credentials, 'POST', inventories, inventory('other', own.uid)), noRelationship);
+      says(await send(own.credentials, 'POST', inventories, inventory('own', other.uid)), /the inventory is another provider's/u);
       assert.equal((await send(own.credentials, 'POST', inventories, inventory('own', own.uid))).code, 201);
       const path = `${inventories}/own`;
       const current = (await send(admin, 'GET', path)).json ?? {};
-      says(await send(other.credentials, 'PUT', `${path}/status`, { ...current, status: { hostname: 'x' } }), /another provider's/u);
-      says(
-        await send(other.credentials, 'PUT', path, { ...current, spec: { owner: 'tests', providerUID: other.uid } }),
-        /another provider's/u,
-      );
+      says(await send(other.credentials, 'PUT', `${path}/status`, { ...current, status: { hostname: 'x' } }), noRelationship);
+      says(await send(other.credentials, 'PUT', path, { ...current, spec: { owner: 'tests', providerUID: other.uid } }), noRelationship);
       says(
         await send(own.credentials, 'PUT', path, { ...current, spec: { owner: 'tests', providerUID: other.uid } }),
         /another provider's/u,
@@ -418,14 +451,12 @@ describe('admission policies', function () {
         spec: { holderIdentity, leaseDurationSeconds: 40 },
       });
       assert.equal((await send(own.credentials, 'POST', leasesPath, lease('own', own.uid))).code, 201);
-      says(await send(own.credentials, 'POST', leasesPath, lease('other', other.uid)), /a provider holds a lease only in its own name/u);
+      says(await send(own.credentials, 'POST', leasesPath, lease('other', own.uid)), noRelationship);
+      says(await patch(other.credentials, `${leasesPath}/own`, { spec: { holderIdentity: other.uid } }), noRelationship);
+      await made(leasesPath, lease('other', own.uid));
       says(
-        await patch(other.credentials, `${leasesPath}/own`, { spec: { holderIdentity: other.uid } }),
+        await patch(other.credentials, `${leasesPath}/other`, { spec: { holderIdentity: other.uid } }),
         /another provider holds the lease/u,
-      );
-      says(
-        await patch(other.credentials, `${leasesPath}/own`, { spec: { renewTime: '2030-01-01T00:00:00.000000Z' } }),
-        /another provider holds/u,
       );
       says(await patch(own.credentials, `${leasesPath}/own`, { spec: { holderIdentity: other.uid } }), /only in its own name/u);
       assert.equal((await patch(own.credentials, `${leasesPath}/own`, { spec: { renewTime: '2030-01-01T00:00:00.000000Z' } })).code, 200);

@@ -483,6 +483,18 @@ describe('access', function () {
       assert.equal(await kubectl('get', 'clusterrole', 'system:monitoring', '-o', 'jsonpath={.rules}'), '');
       assert.equal((await send('/api/v1/namespaces/red/configmaps', {}, as('bob'))).code, 200);
     });
+
+    it('has no more what earlier versions gave to providers, unless somebody took it over', async () => {
+      await kubectl('create', 'clusterrole', 'system:providers', '--verb=get,list,watch', '--resource=instances.potluck.dev');
+      await kubectl('create', 'clusterrolebinding', 'system:providers', '--clusterrole=system:providers', '--group=system:providers');
+      const keep = 'rbac.authorization.kubernetes.io/autoupdate=false';
+      await kubectl('create', 'role', 'system:provider-leases', '-n', 'potluck-provider-leases', '--verb=get', '--resource=leases');
+      await kubectl('annotate', '-n', 'potluck-provider-leases', 'role', 'system:provider-leases', keep);
+      await api.restart();
+      const left = await kubectl('get', 'clusterroles,clusterrolebindings,roles', '-n', 'potluck-provider-leases', '-o', 'name');
+      assert.doesNotMatch(left, /system:providers/u);
+      assert.match(left, /role\.rbac\.authorization\.k8s\.io\/system:provider-leases/u);
+    });
   });
 });
 

@@ -1,6 +1,7 @@
 /** An agent in miniature for property tests: the real planner and executor over the fake engine, with time turned by hand. */
 import assert from 'node:assert/strict';
 import { instanceUidLabel, providerLabel } from '../../api/names.ts';
+import { createFakeClient } from '../../runtime/fake-client.ts';
 import { silentLogger } from '../../runtime/logger.ts';
 import { EngineError, engineErrorKind } from '../../node-agent/engine/engine.ts';
 import type { ContainerSpec, ObservedContainer } from '../../node-agent/engine/engine.ts';
@@ -13,7 +14,8 @@ import { planCpus } from '../../node-agent/limits/cpu-pinning.ts';
 import { intersects, parseCpuSet } from '../../node-agent/limits/cpu-set.ts';
 import { decide, isRunning, ownContainers } from '../../node-agent/plan/converge.ts';
 import { instanceStatus } from '../../node-agent/plan/status.ts';
-import type { Action, Decision, DesiredInstance, ImageState, JournalEntry, World } from '../../node-agent/plan/world.ts';
+import type { Action, Decision, DesiredInstance, Environment, ImageState, JournalEntry, World } from '../../node-agent/plan/world.ts';
+import { resolveEnvironment } from '../../node-agent/resolve-environment.ts';
 
 export const providerUid = 'provider-1';
 export const topology: CpuTopology = {
@@ -23,6 +25,8 @@ const changing = new Set(['createContainer', 'startContainer', 'stopContainer', 
 
 export class SimulatedAgent {
   readonly engine = new FakeEngine();
+  /** Where secrets and config maps are. */
+  readonly api = createFakeClient();
   readonly desired = new Map<string, DesiredInstance>();
   readonly statuses = new Map<string, ReturnType<typeof instanceStatus>>();
   /** Ids of containers that are none of the agent's business. */
@@ -132,7 +136,15 @@ export class SimulatedAgent {
   #newExecutor(): Executor {
     const { engine, journal } = this;
     const announceRecreation = (): Promise<void> => Promise.resolve();
-    return new Executor({ engine, journal, images: this.#images, announceRecreation, nowMs: () => engine.nowMs });
+    const resolve = (environment: Environment): ReturnType<typeof resolveEnvironment> => resolveEnvironment(this.api, environment);
+    return new Executor({
+      engine,
+      journal,
+      images: this.#images,
+      resolveEnvironment: resolve,
+      announceRecreation,
+      nowMs: () => engine.nowMs,
+    });
   }
 
   /** What the API would be told; a final phase is read back, as through the API. */
@@ -147,7 +159,7 @@ export class SimulatedAgent {
       container: this.own(uid)[0],
       decision,
       image: this.#images.states.get(desired.container.image),
-      diskUsedBytes: undefined,
+      usage: undefined,
       nowMs: this.engine.nowMs,
     });
     this.statuses.set(uid, status);
@@ -224,6 +236,7 @@ export class MemoryJournal implements Journal {
 
 class FakeImages implements ImageStore {
   readonly states = new Map<string, ImageState>();
+  readonly pulls = { succeeded: 0, failed: 0 };
   readonly #engine: FakeEngine;
 
   constructor(engine: FakeEngine) {

@@ -97,6 +97,9 @@ describe('potluck up', function () {
     await kubectl('apply', '-f', join(root, 'examples'));
     await untilPhase('word-count', 'Succeeded');
     await untilPhase('whole-core', 'Succeeded');
+    await untilPhase('environment', 'Succeeded');
+    await kubectl('wait', '--for=condition=Ready', 'member/toto', '--timeout=30s');
+    assert.equal(await kubectl('get', 'quota', '-n', 'toto', '-o', 'name'), 'resourcequota/potluck\n');
     await untilPhase('stopped', 'Stopped');
     await kubectl('patch', 'instance', 'stopped', '--type=merge', '-p', '{"spec":{"powerState":"Running"}}');
     await untilPhase('stopped', 'Running');

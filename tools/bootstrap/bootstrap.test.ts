@@ -61,6 +61,14 @@ describe('the first step', () => {
     );
   });
 
+  it('lets someone who is not root join with an engine of their own, and asks for root where packages are missing', () => {
+    checkSystem({ ...debian, uid: 1000 }, 'join', []);
+    assert.match(
+      code(() => checkSystem({ ...debian, uid: 1000 }, 'join', [etcd])),
+      /^PLK005 .*sudo env "PATH=\$PATH" bin\/potluck join with the same arguments\./,
+    );
+  });
+
   it('refuses other systems and an old Node', () => {
     assert.match(
       code(() => checkSystem({ ...debian, platform: 'darwin' }, 'start', [])),
@@ -79,7 +87,10 @@ describe('the first step', () => {
       false,
     );
     assert.equal(missingNeeds('test', () => undefined).length, needs.length);
-    assert.ok(missingNeeds('start', () => undefined).every((need) => need.for === 'start'));
+    const needed = (script: 'join' | 'start' | 'test') => missingNeeds(script, () => undefined).map((need) => need.program);
+    assert.deepEqual([needed('join').includes('dockerd'), needed('join').includes('etcd')], [true, false]);
+    assert.deepEqual([needed('start').includes('etcd'), needed('start').includes('/bin/busybox')], [true, false]);
+    assert.ok(needed('test').includes('/bin/busybox'));
   });
 
   describe('npmPackagesAreInstalled()', () => {

@@ -32,7 +32,7 @@ export function hasDebianPackages(osRelease) {
  * Throws what is wrong with the system that the first step cannot mend. Programs that are missing come with it where they cannot be installed.
  *
  * @param {System} system
- * @param {'start' | 'test'} script
+ * @param {import('./system-packages.mjs').Script} script
  * @param {readonly { program: string, package: string }[]} missing
  */
 export function checkSystem(system, script, missing) {
@@ -60,14 +60,15 @@ export function checkSystem(system, script, missing) {
       'Install them with the package manager of the system, then run this again',
     );
   }
-  if (uid !== 0) {
-    const what = missing.length > 0 ? ` Packages that it would install: ${missing.map((entry) => entry.package).join(' ')}.` : '';
-    throw new BootstrapError(
-      'NOT_ROOT',
-      `npm ${script === 'start' ? 'start' : 'test'} must run as root, because it starts a container engine with limits and a network of its own`,
-      `Run: sudo env "PATH=$PATH" npm ${script}.${what}`,
-    );
-  }
+  // Whoever joins with an engine that they may use needs root for packages only.
+  if (uid === 0 || (script === 'join' && missing.length === 0)) return;
+  const what = missing.length > 0 ? ` Packages that it would install: ${missing.map((entry) => entry.package).join(' ')}.` : '';
+  const command = { join: 'bin/potluck join', start: 'npm start', test: 'npm test' }[script];
+  throw new BootstrapError(
+    'NOT_ROOT',
+    `${command} must run as root, because it starts a container engine with limits and a network of its own`,
+    `Run: sudo env "PATH=$PATH" ${command}${script === 'join' ? ' with the same arguments' : ''}.${what}`,
+  );
 }
 
 /**

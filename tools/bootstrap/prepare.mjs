@@ -9,11 +9,12 @@ import { installSystemPackages, missingNeeds } from './system-packages.mjs';
  * this takes some milliseconds.
  *
  * @param {string} root where package.json is
- * @param {'start' | 'test'} script
+ * @param {import('./system-packages.mjs').Script} script
+ * @param {{ ownEngine: boolean }} options whether the pool's own container engine will run here
  * @returns {Promise<string>}
  */
-async function prepare(root, script) {
-  const missing = missingNeeds(script);
+async function prepare(root, script, { ownEngine }) {
+  const missing = ownEngine ? missingNeeds(script) : [];
   checkSystem(readSystem(), script, missing);
   const stop = new AbortController();
   const onSignal = () => stop.abort();
@@ -35,11 +36,12 @@ async function prepare(root, script) {
  * {@link prepare}, and one line and exit code 1 instead of an exception that a person can act on.
  *
  * @param {string} root
- * @param {'start' | 'test'} script
+ * @param {import('./system-packages.mjs').Script} script
+ * @param {{ ownEngine: boolean }} [options]
  */
-export async function prepareOrExit(root, script) {
+export async function prepareOrExit(root, script, options = { ownEngine: true }) {
   try {
-    return await prepare(root, script);
+    return await prepare(root, script, options);
   } catch (error) {
     if (!(error instanceof BootstrapError)) throw error;
     process.stderr.write(`${error.toString()}\n`);

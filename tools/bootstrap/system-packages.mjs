@@ -6,13 +6,22 @@ import { complaintOf, runCommand } from './run-command.mjs';
 import { denyServiceStarts } from './service-policy.mjs';
 
 /**
+ * What is prepared for: lending this machine to a pool elsewhere, a pool of one's own, the tests. Each needs what those before it need.
+ *
+ * @typedef {'join' | 'start' | 'test'} Script
+ */
+
+/** @type {readonly Script[]} */
+const scripts = ['join', 'start', 'test'];
+
+/**
  * What runs Potluck and does not come from npm. A program that is there counts, wherever it comes from (docker-ce's dockerd, a kubectl from
  * kubernetes.io); only what is missing is installed.
  *
  * @typedef {object} Need
  * @property {string} program its name, or the absolute path of a file
  * @property {string} package the Debian package that has it
- * @property {'start' | 'test'} for what needs it; the tests need everything
+ * @property {Script} for the first of the scripts that needs it; those after need it too
  * @property {string} [elsewhere] where it can be had if the system has no package of it; then it is not needed to start
  * @property {readonly string[]} [services] units that the package enables for the next boot
  */
@@ -20,15 +29,15 @@ import { denyServiceStarts } from './service-policy.mjs';
 /** @type {readonly Need[]} */
 export const needs = [
   { program: 'etcd', package: 'etcd-server', for: 'start', services: ['etcd.service'] },
-  { program: 'dockerd', package: 'docker.io', for: 'start', services: ['docker.service', 'docker.socket'] },
-  { program: 'containerd', package: 'containerd', for: 'start', services: ['containerd.service'] },
-  { program: 'nft', package: 'nftables', for: 'start' },
-  { program: 'iptables', package: 'iptables', for: 'start' },
-  { program: 'ip', package: 'iproute2', for: 'start' },
-  { program: 'tc', package: 'iproute2', for: 'start' },
-  { program: 'mkfs.btrfs', package: 'btrfs-progs', for: 'start' },
-  { program: 'mount', package: 'mount', for: 'start' },
-  { program: 'nsenter', package: 'util-linux', for: 'start' },
+  { program: 'dockerd', package: 'docker.io', for: 'join', services: ['docker.service', 'docker.socket'] },
+  { program: 'containerd', package: 'containerd', for: 'join', services: ['containerd.service'] },
+  { program: 'nft', package: 'nftables', for: 'join' },
+  { program: 'iptables', package: 'iptables', for: 'join' },
+  { program: 'ip', package: 'iproute2', for: 'join' },
+  { program: 'tc', package: 'iproute2', for: 'join' },
+  { program: 'mkfs.btrfs', package: 'btrfs-progs', for: 'join' },
+  { program: 'mount', package: 'mount', for: 'join' },
+  { program: 'nsenter', package: 'util-linux', for: 'join' },
   { program: 'debootstrap', package: 'debootstrap', for: 'start' },
   { program: 'gpgv', package: 'gpgv', for: 'start' },
   { program: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring', for: 'start' },
@@ -36,6 +45,10 @@ export const needs = [
   { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
   { program: 'iperf3', package: 'iperf3', for: 'test' },
   { program: 'tcpdump', package: 'tcpdump', for: 'test' },
+  { program: 'openssl', package: 'openssl', for: 'test' },
+  { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },
+  { program: 'faketime', package: 'faketime', for: 'test' },
+  { program: 'systemd-analyze', package: 'systemd', for: 'test' },
 ];
 
 const minute = 60_000;
@@ -56,18 +69,18 @@ const installOptions = ['install', '-y', '--no-install-recommends', '--no-remove
 
 /**
  * What of it is not there.
- * @param {'start' | 'test'} script
+ * @param {Script} script
  * @param {(program: string) => string | undefined} [find]
  */
 export function missingNeeds(script, find = findProgram) {
-  return needs.filter((need) => (script === 'test' || need.for === 'start') && find(need.program) === undefined);
+  return needs.filter((need) => scripts.indexOf(need.for) <= scripts.indexOf(script) && find(need.program) === undefined);
 }
 
 /**
  * Installs what is missing; removes nothing, starts nothing, and enables nothing for the next boot.
  *
  * @param {readonly Need[]} missing
- * @param {'start' | 'test'} script
+ * @param {Script} script
  * @param {AbortSignal} signal stops a download at once; what is being unpacked is finished first
  */
 export async function installSystemPackages(missing, script, signal) {
@@ -118,7 +131,7 @@ export async function installSystemPackages(missing, script, signal) {
  * Those that the system has a package of, with fresh lists if need be.
  *
  * @param {readonly Need[]} missing
- * @param {'start' | 'test'} script
+ * @param {Script} script
  * @param {AbortSignal} signal
  */
 async function installable(missing, script, signal) {

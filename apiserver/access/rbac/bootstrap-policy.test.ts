@@ -9,6 +9,7 @@ import { RbacAuthorizer } from './rbac-authorizer.ts';
 import { reconcileBinding, reconcileRole } from './reconcile-policy.ts';
 
 const provider = { name: 'system:provider:1', groups: ['system:providers', 'system:authenticated'] };
+const bootstrapper = { name: 'system:bootstrap:abcd1234', groups: ['system:bootstrappers', 'system:authenticated'] };
 const controller = { name: 'system:potluck-controller', groups: ['system:authenticated'] };
 const alice = { name: 'alice', groups: ['system:authenticated'] };
 
@@ -36,16 +37,16 @@ describe('the roles of manifests/bootstrap-rbac.yaml', () => {
   const allows = (user: typeof alice | typeof anonymousUser, attributes: Attributes): boolean =>
     authorizer.authorize(user, attributes).allowed;
 
-  it('let a provider write status and its lease, never a spec, a secret or another namespace’s lease', () => {
-    assert.ok(allows(provider, on('patch', 'instances/status', { namespace: 'a', name: 'i' })));
-    assert.ok(allows(provider, on('watch', 'instances')));
-    const lease = { group: 'coordination.k8s.io', name: 'p' };
-    assert.ok(allows(provider, on('update', 'leases', { ...lease, namespace: 'potluck-provider-leases' })));
-    assert.ok(!allows(provider, on('update', 'leases', { ...lease, namespace: 'kube-system' })));
-    assert.ok(!allows(provider, on('update', 'leases', lease)));
-    assert.ok(!allows(provider, on('patch', 'instances', { namespace: 'a', name: 'i' })));
-    assert.ok(!allows(provider, on('get', 'secrets', { group: '', namespace: 'a', name: 's' })));
-    assert.ok(!allows(provider, on('update', 'providerreservations')));
+  it('leave providers to their relationships, and let a machine that joins ask for a certificate and nothing else', () => {
+    assert.ok(!allows(provider, on('patch', 'instances/status', { namespace: 'a', name: 'i' })));
+    assert.ok(!allows(provider, on('watch', 'instances')));
+    assert.ok(!allows(provider, on('update', 'leases', { group: 'coordination.k8s.io', name: 'p', namespace: 'potluck-provider-leases' })));
+    const requests = { group: 'certificates.k8s.io' };
+    assert.ok(allows(bootstrapper, on('create', 'certificatesigningrequests', requests)));
+    for (const verb of ['get', 'list', 'update', 'delete'])
+      assert.ok(!allows(bootstrapper, on(verb, 'certificatesigningrequests', requests)));
+    assert.ok(!allows(bootstrapper, on('update', 'certificatesigningrequests/approval', requests)));
+    assert.ok(!allows(bootstrapper, on('list', 'instances')));
   });
 
   it('let controllers collect garbage everywhere but create only what is theirs', () => {

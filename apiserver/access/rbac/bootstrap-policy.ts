@@ -20,30 +20,65 @@ const resources: Readonly<Record<string, string>> = {
   ClusterRoleBinding: 'clusterrolebindings',
 };
 const bootstrapLabel = 'kubernetes.io/bootstrapping';
+/** On an object of the file: earlier versions made it, and it is to be there no more. */
+const retiredAnnotation = 'potluck.dev/retired';
 /** Several servers may start at once. */
 const mostAttempts = 5;
 
-/** The objects of the file, marked as Kubernetes marks its own. */
+/** The objects of the file that are to be there, marked as Kubernetes marks its own. */
 export async function readBootstrapPolicy(file = bootstrapFile): Promise<BootstrapObject[]> {
+  const objects = (await readObjects(file)).filter((object) => !isRetired(object));
+  for (const { metadata } of objects) {
+    metadata.labels = { ...metadata.labels, [bootstrapLabel]: 'rbac-defaults' };
+    metadata.annotations = { ...metadata.annotations, [autoUpdateAnnotation]: 'true' };
+  }
+  return objects;
+}
+
+/** The objects of the file that are to be there no more. */
+export async function readRetiredPolicy(file = bootstrapFile): Promise<BootstrapObject[]> {
+  return (await readObjects(file)).filter(isRetired);
+}
+
+async function readObjects(file: string): Promise<BootstrapObject[]> {
   const documents = parseAllDocuments(await readFile(file, 'utf8'));
   return documents.map((document) => {
     const [problem] = document.errors;
     if (problem !== undefined) throw new SyntaxError(`${file}: ${problem.message}`);
-    const object = document.toJS() as BootstrapObject;
-    const { labels, annotations } = object.metadata;
-    object.metadata.labels = { ...labels, [bootstrapLabel]: 'rbac-defaults' };
-    object.metadata.annotations = { ...annotations, [autoUpdateAnnotation]: 'true' };
-    return object;
+    return document.toJS() as BootstrapObject;
   });
+}
+
+function isRetired({ metadata }: BootstrapObject): boolean {
+  return metadata.annotations?.[retiredAnnotation] === 'true';
 }
 
 /** Makes what is missing and completes what is there. */
 export async function applyBootstrapPolicy(catalogue: ResourceCatalogue, objects: readonly BootstrapObject[]): Promise<void> {
+  for (const object of objects) await applyOne(operationsOf(catalogue, object), object);
+}
+
+/** Removes what is there no more, but not what somebody took over. */
+export async function removeRetiredPolicy(catalogue: ResourceCatalogue, objects: readonly BootstrapObject[]): Promise<void> {
   for (const object of objects) {
-    const operations = catalogue.find(rbacGroup, 'v1', resources[object.kind] ?? '');
-    if (operations === undefined) throw new TypeError(`${object.kind} is no kind of ${rbacGroup}`);
-    await applyOne(operations, object);
+    const operations = operationsOf(catalogue, object);
+    const stored = await find(operations, keyOf(object));
+    if (stored === undefined || stored.metadata.annotations?.[autoUpdateAnnotation] === 'false') continue;
+    await operations.delete(keyOf(object), ownWrite()).catch((error: unknown) => {
+      // Several servers may start at once.
+      if (!(error instanceof StatusError && error.code === 404)) throw error;
+    });
   }
+}
+
+function operationsOf(catalogue: ResourceCatalogue, { kind }: BootstrapObject): ResourceOperations {
+  const operations = catalogue.find(rbacGroup, 'v1', resources[kind] ?? '');
+  if (operations === undefined) throw new TypeError(`${kind} is no kind of ${rbacGroup}`);
+  return operations;
+}
+
+function keyOf({ metadata: { name = '', namespace } }: BootstrapObject): ObjectKey {
+  return namespace === undefined ? { name } : { namespace, name };
 }
 
 async function applyOne(operations: ResourceOperations, wanted: BootstrapObject): Promise<void> {
@@ -59,8 +94,8 @@ async function applyOne(operations: ResourceOperations, wanted: BootstrapObject)
 }
 
 async function createOrComplete(operations: ResourceOperations, wanted: BootstrapObject): Promise<void> {
-  const { name = '', namespace } = wanted.metadata;
-  const key: ObjectKey = namespace === undefined ? { name } : { namespace, name };
+  const { namespace } = wanted.metadata;
+  const key = keyOf(wanted);
   const stored = await find(operations, key);
   if (stored === undefined) {
     await operations.create(namespace, wanted, ownWrite());

@@ -1,16 +1,10 @@
 /** Who may do what, by the roles and bindings that are stored. What nothing allows is denied. */
 import { mastersGroup } from '../../../api/names.ts';
 import type { UserInfo } from '../../registry/resource.ts';
-import type { Attributes } from '../authorize.ts';
+import type { Attributes, Decision } from '../authorize.ts';
 import type { Grant, PolicyIndex } from './policy-index.ts';
 import type { PolicyRule } from './policy.ts';
 import { ruleAllows } from './rule-allows.ts';
-
-export interface Decision {
-  allowed: boolean;
-  /** As Kubernetes gives it to reviews and in 403; empty when there is nothing to say. */
-  reason: string;
-}
 
 export interface HeldRules {
   rules: PolicyRule[];

@@ -5,9 +5,10 @@ import { isObject, objectAt, type JsonObject } from '../../admission/json-value.
 import type { JsonSchema } from '../../admission/structural-schema.ts';
 import type { ResourceOperations, UserInfo } from '../../registry/resource.ts';
 import { badRequest, type FieldError } from '../../registry/status-error.ts';
+import { parseSelectedFields } from '../../../api/selector.ts';
 import type { Attributes } from '../authorize.ts';
 import type { PolicyRule } from '../rbac/policy.ts';
-import type { RbacAuthorizer } from '../rbac/rbac-authorizer.ts';
+import type { Authorizer } from '../authorizer.ts';
 import { createReview, reviewDefinition, reviewSchema } from './review-resource.ts';
 
 const text = (description: string): JsonSchema => ({ type: 'string', description });
@@ -31,7 +32,7 @@ const questionFields: Record<string, JsonSchema> = {
       resource: text('One of the existing resource types. "*" means all.'),
       subresource: text('One of the existing resource types. Empty means none.'),
       name: text('Name of the resource being requested for a "get" or deleted for a "delete". Empty means all.'),
-      fieldSelector: open('Limits the question to some objects; it is not looked at.'),
+      fieldSelector: open('Limits the question to some objects.'),
       labelSelector: open('Limits the question to some objects; it is not looked at.'),
     },
   },
@@ -69,7 +70,7 @@ function define({ kind, namespaced = false, fields, description }: Kind): Return
 }
 
 /** In the order of discovery. */
-export function createAccessReviews(authorizer: RbacAuthorizer): ResourceOperations[] {
+export function createAccessReviews(authorizer: Authorizer): ResourceOperations[] {
   const decide = (user: UserInfo, spec: JsonObject): JsonObject => {
     const { allowed, reason } = authorizer.authorize(user, attributesOf(spec));
     return { allowed, ...(reason === '' ? {} : { reason }) };
@@ -138,7 +139,9 @@ function subjectOf(spec: JsonObject): UserInfo {
 function attributesOf(spec: JsonObject): Attributes {
   const path = objectAt(spec, 'nonResourceAttributes');
   if (path !== undefined) return { kind: 'path', verb: textOf(path['verb']), path: textOf(path['path']) };
-  const { verb, group, resource, subresource, namespace, name } = objectAt(spec, 'resourceAttributes') ?? {};
+  const asked = objectAt(spec, 'resourceAttributes') ?? {};
+  const { verb, group, resource, subresource, namespace, name } = asked;
+  const selectedFields = selectedFieldsOf(objectAt(asked, 'fieldSelector'));
   return {
     kind: 'resource',
     verb: textOf(verb),
@@ -147,10 +150,20 @@ function attributesOf(spec: JsonObject): Attributes {
     ...optional('subresource', subresource),
     ...optional('namespace', namespace),
     ...optional('name', name),
+    ...(selectedFields.size === 0 ? {} : { selectedFields }),
   };
 }
 
-function rulesStatus(authorizer: RbacAuthorizer, spec: JsonObject, user: UserInfo): JsonObject {
+/** Of what a review asks, which takes a selector as text or as a list of requirements. */
+function selectedFieldsOf(selector: JsonObject | undefined): ReadonlyMap<string, string> {
+  const { rawSelector, requirements } = selector ?? {};
+  if (typeof rawSelector === 'string' && rawSelector !== '') return parseSelectedFields(rawSelector);
+  const terms = Array.isArray(requirements) ? (requirements as unknown[]).filter(isObject) : [];
+  const single = terms.filter(({ operator, values }) => operator === 'In' && Array.isArray(values) && values.length === 1);
+  return new Map(single.map(({ key, values }) => [textOf(key), textOf((values as unknown[])[0])]));
+}
+
+function rulesStatus(authorizer: Authorizer, spec: JsonObject, user: UserInfo): JsonObject {
   const namespace = textOf(spec['namespace']);
   if (namespace === '') throw badRequest('no namespace on request');
   const { rules, errors } = authorizer.rulesFor(user, namespace);

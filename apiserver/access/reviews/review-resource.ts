@@ -23,7 +23,7 @@ export function reviewDefinition(type: ReviewType): ResourceDefinition {
     shortNames: [],
     categories: [],
     verbs: ['create'],
-    statusSubresource: false,
+    subresources: [],
     selectableFields: new Map(),
     printerColumns: [],
     patchTypes: [],
