@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import { createClient } from '../client/kube-client.ts';
 import { startAgent } from '../node-agent/agent.ts';
@@ -5,12 +6,15 @@ import { agentFolder } from '../node-agent/identity/agent-folder.ts';
 import { readAgentKubeconfig } from '../node-agent/identity/agent-kubeconfig.ts';
 import { CertificateKeeper } from '../node-agent/identity/certificate-keeper.ts';
 import { readEnrolment } from '../node-agent/identity/enrolment.ts';
+import { defaultOwnerPolicyPath } from '../node-agent/owner-policy/policy-keeper.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
 import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
+import { parseHostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { parseEngine } from './engine-flag.ts';
+import { nameServerFlag, parseNameServer } from './name-server-flag.ts';
 import { lockAgent } from './up/lock.ts';
 import { poolPaths } from './up/pool-paths.ts';
 
@@ -18,6 +22,13 @@ const flags = {
   provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool; default as it joined' },
   kubeconfig: { type: 'string', value: 'FILE', description: "the provider's identity; default HOME/agent/kubeconfig" },
   engine: { type: 'string', value: 'ENGINE', description: 'the container engine: pool, or unix:///PATH; default as it joined' },
+  'name-server': nameServerFlag,
+  'owner-policy': { type: 'string', value: 'FILE', description: 'what the owner of this machine allows the pool; default as it joined' },
+  'metrics-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: 'where metrics are served to Prometheus, in plain HTTP: keep to 127.0.0.1; port 0 takes a free one',
+  },
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -32,6 +43,7 @@ export const agentCommand = defineCommand({
   run: (values) => {
     const logger = createLogger({ component: 'agent', level: values['log-level'] as 'info', format: values['log-format'] as 'text' });
     if (values.engine !== undefined) parseEngine(values.engine);
+    parseNameServer(values['name-server']);
     runProcess({ name: 'potluck agent', logger, start: ({ signal }) => start({ values, logger, signal }) });
     return Promise.resolve(undefined);
   },
@@ -87,6 +99,9 @@ async function readIdentity({
     providerName,
     home,
     engine: engine === 'pool' ? { kind: 'pool' } : { kind: 'socket', socketPath: engine.socketPath },
+    ...parseNameServer(values['name-server']),
+    ownerPolicyPath: resolve(values['owner-policy'] ?? enrolment?.ownerPolicy ?? defaultOwnerPolicyPath),
+    ...(values['metrics-listen'] === undefined ? {} : { metricsListen: parseHostPort('metrics-listen', values['metrics-listen']) }),
     isLeaving: enrolment?.leaving !== undefined,
     logger,
     signal,

@@ -1,4 +1,5 @@
 /** The process on a provider that makes its container engine match the API. This is where its parts are put together. */
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fullJitterMs } from '../api/backoff.ts';
@@ -12,9 +13,13 @@ import { updateStatus } from '../runtime/status-writer.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
+import { ShapedEngine } from './engine/shaped-engine.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
+import { holdWhileClosed } from './owner-policy/hold-while-closed.ts';
+import { PolicyKeeper, defaultOwnerPolicyPath } from './owner-policy/policy-keeper.ts';
 import { RunningAgent } from './running-agent.ts';
+import type { RunningAgentOptions } from './running-agent.ts';
 
 export interface AgentOptions {
   /** With the provider's own credentials. */
@@ -26,14 +31,24 @@ export interface AgentOptions {
   home: string;
   /** The pool's own engine, started by the agent; or one that somebody else runs. */
   engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
+  /** An IPv4 address that the pool's own engine asks for instances; the machine's own name server when absent. */
+  nameServer?: string;
+  /** The owner's policy file; `/etc/potluck/owner-policy.yaml` when absent. */
+  ownerPolicyPath?: string;
   /** The machine is on its way out of the pool: what it said about that is not taken back. */
   isLeaving?: boolean;
+  /** Where Prometheus is served, in plain HTTP; absent: nowhere. */
+  metricsListen?: { host: string; port: number };
+  /** How often instances are measured; 10 s when absent. */
+  usageIntervalMs?: number;
   logger: Logger;
   /** Gives up a start that waits for the API. */
   signal?: AbortSignal;
 }
 
 export interface Agent {
+  /** Where metrics are served; undefined when they are not. */
+  readonly metricsPort: number | undefined;
   /** Instances go on running; the next start finds them. */
   stop(): Promise<void>;
 }
@@ -46,28 +61,75 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
-  const { engine, release } = await openEngine(options);
+  const ownerPolicy = await openOwnerPolicy(options);
+  const { engine, network, release } = await openEngine(options).catch(async (error: unknown) => {
+    await ownerPolicy.stop();
+    throw error;
+  });
   try {
-    const provider = await stay(await findProvider(options), options);
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
+    const meanwhile = holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger });
+    const provider = await stay(await findProvider(options, meanwhile), options);
     const machine = await readMachine('/');
-    const agent = new RunningAgent({ client, providerName, providerUid, provider, engine, journal, machine, logger });
-    agent.start();
+    const { metricsListen, usageIntervalMs } = options;
+    const agent = new RunningAgent({
+      client,
+      providerName,
+      providerUid,
+      provider,
+      engine,
+      journal,
+      machine,
+      ownerPolicy,
+      ...network,
+      ...(metricsListen === undefined ? {} : { metricsListen }),
+      ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
+      logger,
+    });
+    await agent.start().catch(async (error: unknown) => {
+      await agent.stop();
+      throw error;
+    });
     const stop = async (): Promise<void> => {
       await agent.stop();
       await release();
     };
-    return { stop };
+    return { metricsPort: agent.metricsPort, stop };
   } catch (error) {
+    await ownerPolicy.stop();
     await release();
     throw error;
   }
 }
 
-async function openEngine({ engine, home, logger }: AgentOptions): Promise<{ engine: Engine; release: () => Promise<void> }> {
-  if (engine.kind === 'socket') return { engine: createDockerEngine(engine.socketPath), release: () => Promise.resolve() };
-  const pool = await startPoolEngine({ home, logger, ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }) });
-  return { engine: createDockerEngine(pool.socketPath), release: () => pool.detach() };
+async function openOwnerPolicy({ home, ownerPolicyPath = defaultOwnerPolicyPath, logger }: AgentOptions): Promise<PolicyKeeper> {
+  const directory = join(home, 'agent');
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const keeper = new PolicyKeeper({ path: ownerPolicyPath, lastGoodPath: join(directory, 'owner-policy.yaml'), logger });
+  await keeper.start();
+  return keeper;
+}
+
+interface OpenEngine {
+  engine: Engine;
+  network: Pick<RunningAgentOptions, 'network'>;
+  release: () => Promise<void>;
+}
+
+async function openEngine({ engine, nameServer, home, logger }: AgentOptions): Promise<OpenEngine> {
+  if (engine.kind === 'socket') return { engine: createDockerEngine(engine.socketPath), network: {}, release: () => Promise.resolve() };
+  const pool = await startPoolEngine({
+    home,
+    logger,
+    ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }),
+    ...(nameServer === undefined ? {} : { nameServer }),
+  });
+  const { bandwidth, walls } = pool;
+  return {
+    engine: new ShapedEngine(createDockerEngine(pool.socketPath), bandwidth),
+    network: { network: { bandwidth, walls } },
+    release: () => pool.detach(),
+  };
 }
 
 /** A machine that was about to leave and was started again without finishing that stays. */
@@ -82,11 +144,15 @@ async function stay(provider: Provider, { client, providerName, providerUid, isL
   return updateStatus(client, providers, { name: providerName }, takeBack);
 }
 
-/** Waits for the API as long as it takes. */
-async function findProvider({ client, providerName, providerUid, logger, signal }: AgentOptions): Promise<Provider> {
+/** Waits for the API as long as it takes; `meanwhile` is called before each attempt. */
+async function findProvider(
+  { client, providerName, providerUid, logger, signal }: AgentOptions,
+  meanwhile: () => Promise<void>,
+): Promise<Provider> {
   const remedy = 'Join the pool again with a new token, or start the agent with the name that it joined by.';
   for (let attempt = 0; ; attempt += 1) {
     signal?.throwIfAborted();
+    await meanwhile();
     try {
       const provider = await client.get(providers, { name: providerName }, signal === undefined ? {} : { signal });
       if (provider.metadata.uid === providerUid) return provider;

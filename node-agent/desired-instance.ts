@@ -3,10 +3,21 @@ import { createHash } from 'node:crypto';
 import { effectiveResources } from '../api/effective-resources.ts';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
+import { runtimeOf } from '../api/owner-policy.ts';
+import { reasons } from '../api/reasons.ts';
+import type { Verdict } from './owner-policy/judge-instances.ts';
 import type { DesiredInstance, EnvironmentEntry, EnvironmentSource } from './plan/world.ts';
 
+export interface DesireContext {
+  instance: Instance;
+  provider: Provider;
+  providerUid: string;
+  /** Of the owner's policy; without one everything is as the instance asks. */
+  verdict: Verdict | undefined;
+}
+
 /** Undefined when the instance is not assigned to this provider (any more), or its object is not whole. */
-export function desiredInstance(instance: Instance, provider: Provider, providerUid: string): DesiredInstance | undefined {
+export function desiredInstance({ instance, provider, providerUid, verdict }: DesireContext): DesiredInstance | undefined {
   const { metadata, spec, status = {} } = instance;
   const { uid, name, namespace } = metadata;
   const { assignment } = status;
@@ -24,8 +35,16 @@ export function desiredInstance(instance: Instance, provider: Provider, provider
     specHash: specHash(spec),
     container: containerOf(instance, name),
     environment: environmentOf(spec),
-    resources: effectiveResources(spec, provider.spec, provider.status?.allocatable),
+    resources: verdict?.resources ?? effectiveResources(spec, provider.spec, provider.status?.allocatable),
+    ...ownersWord(verdict),
     reportedRestartCount: status.restartCount ?? 0,
+  };
+}
+
+function ownersWord(verdict: Verdict | undefined): Pick<DesiredInstance, 'held' | 'throttled'> {
+  return {
+    ...(verdict?.held === undefined ? {} : { held: { reason: reasons.ownerPolicy, message: verdict.held } }),
+    ...(verdict === undefined || verdict.throttled.length === 0 ? {} : { throttled: verdict.throttled }),
   };
 }
 
@@ -37,6 +56,7 @@ function containerOf({ spec, status }: Instance, name: string): DesiredInstance[
     ...(args === undefined ? {} : { args }),
     ...(workingDir === undefined ? {} : { workingDir }),
     hostname: status?.hostname ?? name,
+    ...(runtimeOf(spec.isolation ?? 'Standard') === 'runsc' ? { runtime: 'runsc' } : {}),
   };
 }
 
@@ -61,10 +81,11 @@ function sourceOf(secret: Reference, configMap: Reference): EnvironmentSource | 
 }
 
 /** Of what makes a new container necessary; of secrets and config maps that is their names, as in Kubernetes. */
-function specHash({ image, command, args, env = [], envFrom = [], workingDir }: Instance['spec']): string {
+function specHash({ image, command, args, env = [], envFrom = [], workingDir, isolation = 'Standard' }: Instance['spec']): string {
   const variables = env.map(({ name, value = '', valueFrom }) => (valueFrom === undefined ? [name, value] : [name, value, valueFrom]));
   const parts: unknown[] = [image, command ?? null, args ?? null, variables, workingDir ?? null];
   // Only where there is one: instances without keep the hash that they have.
   if (envFrom.length > 0) parts.push(envFrom);
+  if (isolation !== 'Standard') parts.push(isolation);
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }

@@ -11,15 +11,12 @@ export interface DiskUsage {
 export interface DiskUsageOptions {
   engine: Engine;
   containerIds: () => readonly string[];
-  /** After the usage of a container changed by a mebibyte or more. */
-  onChange(containerId: string): void;
 }
 
 /** Between two rounds, and between two containers of a round: one at a time, so that a slow disk is not kept busy. */
 const roundIntervalMs = 60_000;
 const firstRoundMs = 10_000;
 const pauseMs = 200;
-const noticeableBytes = 1024 * 1024;
 
 export function startDiskUsage(options: DiskUsageOptions): DiskUsage {
   const measured = new Map<string, number>();
@@ -33,9 +30,7 @@ export function startDiskUsage(options: DiskUsageOptions): DiskUsage {
     for (const id of ids) {
       if (!(await pause(pauseMs))) return;
       const bytes = await options.engine.diskUsage(id).catch(() => undefined);
-      if (bytes === undefined || Math.abs(bytes - (measured.get(id) ?? -noticeableBytes)) < noticeableBytes) continue;
-      measured.set(id, bytes);
-      options.onChange(id);
+      if (bytes !== undefined) measured.set(id, bytes);
     }
   }
 

@@ -7,6 +7,7 @@ import type { ImageStore } from './image-store.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Action, ActionFailure, Environment } from './plan/world.ts';
 import { EnvironmentError } from './resolve-environment.ts';
+import { StepGate } from './step-gate.ts';
 
 export interface ExecutorOptions {
   engine: Engine;
@@ -26,8 +27,12 @@ export interface ActionContext {
   logger: Logger;
 }
 
+/** Of what costs the engine and the disk something. To stop is to wait, and nobody who must stop waits for others. */
+const stepsAtOnce = 4;
+
 export class Executor {
   readonly #options: ExecutorOptions;
+  readonly #gate = new StepGate(stepsAtOnce);
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -41,7 +46,8 @@ export class Executor {
     const { journal } = this.#options;
     if ('journal' in action) await journal.put(action.journal);
     try {
-      await this.#act(action);
+      if (action.type === 'stop') await this.#act(action);
+      else await this.#gate.run(() => this.#act(action));
       logger.debug('step taken', { action: action.type });
       await this.#clearFailure(action);
     } catch (error) {

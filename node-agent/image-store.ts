@@ -7,6 +7,8 @@ import type { ImageState } from './plan/world.ts';
 export interface ImageStore {
   /** By reference. */
   readonly states: ReadonlyMap<string, ImageState>;
+  /** Pulls that ended, since the start. */
+  readonly pulls: Readonly<Record<'succeeded' | 'failed', number>>;
   /** Looks whether the engine has it. */
   check(reference: string): Promise<void>;
   /** Wants it; returns at once, `onChange` tells of what becomes of it. */
@@ -41,6 +43,7 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
 
 class PullingImageStore implements ImageStore {
   readonly states = new Map<string, ImageState>();
+  readonly pulls = { succeeded: 0, failed: 0 };
   readonly #options: ImageStoreOptions;
   readonly #queue: string[] = [];
   readonly #failures = new Map<string, number>();
@@ -119,9 +122,11 @@ class PullingImageStore implements ImageStore {
       const info = await engine.inspectImage(reference);
       if (info === undefined) throw new Error('the engine does not have it after the pull');
       this.#failures.delete(reference);
+      this.pulls.succeeded += 1;
       this.#set(reference, { kind: 'present', info, pulled: true });
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
+      this.pulls.failed += 1;
       const failures = this.#failures.get(reference) ?? 0;
       this.#failures.set(reference, failures + 1);
       const retryAtMs = Date.now() + Math.min(retryCapMs, retryBaseMs * 2 ** Math.min(failures, 10));

@@ -6,15 +6,19 @@ import { formatTime, parseTime } from '../api/time.ts';
 import { isNotFound } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
 import { updateStatus } from '../runtime/status-writer.ts';
+import { setCondition } from '../api/conditions.ts';
 import type { EngineInfo } from './engine/engine.ts';
 import { allocatableOf, capacityOf } from './inventory/capacity.ts';
 import { packageCount, threadCount } from './inventory/cpu-topology.ts';
 import type { Disk, Machine } from './inventory/machine.ts';
+import { ownerPolicyCondition } from './owner-policy/policy-condition.ts';
+import type { CurrentPolicy } from './owner-policy/policy-keeper.ts';
 
 export interface Measured {
   machine: Machine;
   disk: Disk;
   engine: EngineInfo;
+  ownerPolicy: CurrentPolicy;
 }
 
 export interface ReportOptions {
@@ -30,19 +34,24 @@ const inventoryIntervalMs = 24 * 3600 * 1000;
 /** Writes what changed. Answers the Provider as it is then; throws when its uid is another than `provider`'s. */
 export async function reportProvider(measured: Measured, { client, provider, agentVersion, signal }: ReportOptions): Promise<Provider> {
   const { name = '', uid } = provider.metadata;
+  const { ownerPolicy } = measured;
   return updateStatus(
     client,
     providers,
     { name },
     (draft) => {
       if (draft.metadata.uid !== uid) return false;
+      const observedGeneration = draft.metadata.generation ?? 0;
       draft.status = {
         ...draft.status,
-        observedGeneration: draft.metadata.generation ?? 0,
+        observedGeneration,
         capacity: capacityOf(measured.machine, measured.disk),
-        allocatable: allocatableOf(draft.spec.offer, measured.machine, measured.disk),
+        allocatable: allocatableOf([draft.spec.offer, ownerPolicy.policy.total], measured.machine, measured.disk),
         systemInfo: systemInfo(measured, agentVersion),
+        conditions: setCondition(draft.status?.conditions, { ...ownerPolicyCondition(ownerPolicy), observedGeneration }, Date.now()),
       };
+      if (ownerPolicy.status === undefined) delete draft.status.ownerPolicy;
+      else draft.status.ownerPolicy = ownerPolicy.status;
       return draft;
     },
     { signal },

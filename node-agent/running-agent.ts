@@ -2,30 +2,43 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
+import { instanceUidLabel } from '../api/names.ts';
 import { instances, providers } from '../api/resource-type.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
 import { createInformer } from '../client/kube-informer.ts';
+import { addCollectedMetrics } from '../runtime/collected-metrics.ts';
 import { createEventRecorder } from '../runtime/event-recorder.ts';
 import type { EventRecorder } from '../runtime/event-recorder.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
+import { createMetrics, startMetricsServer } from '../runtime/metrics.ts';
+import type { Metrics, MetricsServer } from '../runtime/metrics.ts';
 import { Convergence } from './convergence.ts';
 import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
 import type { Engine } from './engine/engine.ts';
+import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
 import type { ImageStore } from './image-store.ts';
 import { readDisk } from './inventory/machine.ts';
 import type { Machine } from './inventory/machine.ts';
 import type { Journal } from './journal/journal.ts';
+import type { BandwidthLimits } from './limits/bandwidth/bandwidth-limits.ts';
+import { offeredBandwidth } from './limits/bandwidth/offered-bandwidth.ts';
+import { ownerPolicyCondition } from './owner-policy/policy-condition.ts';
+import type { PolicyKeeper } from './owner-policy/policy-keeper.ts';
 import { ObservedContainers } from './observed-containers.ts';
 import { keepProviderLease } from './provider-lease.ts';
 import type { ProviderLease } from './provider-lease.ts';
 import type { Measured } from './provider-report.ts';
 import { ProviderReporter } from './provider-reporter.ts';
+import { ProviderUsage } from './usage/provider-usage.ts';
+import { agentFamilies, agentSamples } from './usage/usage-metrics.ts';
+import type { AgentFacts } from './usage/usage-metrics.ts';
+import { UsageMonitor } from './usage/usage-monitor.ts';
 
 export interface RunningAgentOptions {
   client: Client;
@@ -37,7 +50,21 @@ export interface RunningAgentOptions {
   /** Closed at the end. */
   journal: Journal;
   machine: Machine;
+  /** Of the pool's own engine; another one is its owner's business. */
+  network?: PoolNetworkControl;
+  /** Stopped at the end. */
+  ownerPolicy: PolicyKeeper;
+  /** Where Prometheus is served; absent: nowhere. */
+  metricsListen?: { host: string; port: number };
+  /** How often instances are measured; 10 s when absent. */
+  usageIntervalMs?: number;
   logger: Logger;
+}
+
+/** What the pool's engine holds besides the engine's own limits. */
+export interface PoolNetworkControl {
+  bandwidth: BandwidthLimits;
+  walls: WallState;
 }
 
 /** Everything is looked at this often, whatever was heard of it. */
@@ -52,18 +79,24 @@ export class RunningAgent {
   readonly #recorder: EventRecorder;
   readonly #images: ImageStore;
   readonly #diskUsage: DiskUsage;
+  readonly #usage: UsageMonitor;
+  readonly #providerUsage: ProviderUsage;
   readonly #health: EngineHealth;
   readonly #convergence: Convergence;
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
   #provider: Provider;
+  readonly #metrics: Metrics | undefined;
+  #metricsServer: MetricsServer | undefined;
   #lease: ProviderLease | undefined;
+  #unlisten: (() => void) | undefined;
   #resync: Promise<void> = Promise.resolve();
 
   constructor(options: RunningAgentOptions) {
-    const { client, providerName, providerUid, engine, journal, machine, logger } = options;
+    const { client, providerName, providerUid, engine, journal, machine, ownerPolicy, logger } = options;
     this.#options = options;
     this.#provider = options.provider;
+    const walls = options.network?.walls;
     const indexes = { uid: ({ metadata: { uid } }: Instance) => (uid === undefined ? [] : [uid]) };
     const fieldSelector = `status.assignment.providerUID=${providerUid}`;
     this.#informer = createInformer(client, instances, { fieldSelector, indexes, logger });
@@ -72,7 +105,21 @@ export class RunningAgent {
     this.#recorder = createEventRecorder({ client, component: 'potluck-agent', instance: providerName, logger });
     this.#images = createImageStore({ engine, onChange: (reference) => this.#onImage(reference), logger });
     const containerIds = (): string[] => [...this.#observed.byInstance.values()].flat().map(({ id }) => id);
-    this.#diskUsage = startDiskUsage({ engine, containerIds, onChange: (id) => this.#onDiskUsage(id) });
+    this.#diskUsage = startDiskUsage({ engine, containerIds });
+    this.#usage = new UsageMonitor({
+      root: '/',
+      containers: () => [...this.#observed.byInstance.values()].flat(),
+      diskBytes: (id) => this.#diskUsage.of(id),
+      onNews: (id) => this.#onUsage(id),
+      onTotalNews: () => this.#providerUsage.tellSoon(),
+      ...(options.usageIntervalMs === undefined ? {} : { intervalMs: options.usageIntervalMs }),
+    });
+    this.#providerUsage = new ProviderUsage({
+      client,
+      logger,
+      provider: () => this.#provider,
+      usage: () => this.#usage.toldTotal(),
+    });
     this.#reporter = new ProviderReporter({ client, logger, provider: () => this.#provider, measure: () => this.#measure() });
     this.#health = new EngineHealth({
       engine,
@@ -96,17 +143,30 @@ export class RunningAgent {
       observed: this.#observed,
       journal,
       images: this.#images,
-      diskUsage: this.#diskUsage,
+      usage: (id) => this.#usage.told(id),
       topology: machine.topology,
       recorder: this.#recorder,
+      wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
+      policy: () => ownerPolicy.current().status,
     });
-    this.#manager = createManager({ logger });
+    const metrics = options.metricsListen === undefined ? undefined : createMetrics();
+    if (metrics !== undefined) addCollectedMetrics(metrics.registry, agentFamilies, () => agentSamples(this.#facts()));
+    this.#metrics = metrics;
+    this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics: metrics.controllers }) });
     this.#manager.add(this.#convergence);
   }
 
-  start(): void {
-    const { client, providerName, providerUid, journal, logger } = this.#options;
+  /** @throws {UserError} PORT_IN_USE when metrics cannot be served. */
+  async start(): Promise<void> {
+    const { client, providerName, providerUid, journal, logger, metricsListen } = this.#options;
+    if (metricsListen !== undefined && this.#metrics !== undefined) {
+      this.#metricsServer = await startMetricsServer({ ...metricsListen, registry: this.#metrics.registry, logger });
+      logger.info('metrics are served', { url: `http://${metricsListen.host}:${this.#metricsServer.port}/metrics` });
+    }
+    this.#unlisten = this.#options.network?.walls.onChange(() => this.#convergence.enqueueAll());
+    this.#shapeAll();
     this.#lease = keepProviderLease({ client, providerName, providerUid, logger });
+    this.#options.ownerPolicy.onChange(() => this.#onOwnerPolicy());
     this.#manager.start();
     this.#health.start();
     this.#providerInformer.onChange((_key, provider) => this.#onProvider(provider));
@@ -116,6 +176,7 @@ export class RunningAgent {
       () => this.#convergence.setSynced(),
       () => undefined,
     );
+    this.#tellOfBrokenPolicy();
     this.#resync = this.#keepLooking();
     logger.info('the agent runs', { provider: providerName, knownInstances: journal.entries.size });
   }
@@ -123,9 +184,14 @@ export class RunningAgent {
   /** Containers go on running. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#unlisten?.();
+    await this.#options.ownerPolicy.stop();
+    await this.#metricsServer?.close();
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
-    await Promise.all([this.#images.stop(), this.#diskUsage.stop(), this.#reporter.stop(), this.#lease?.stop(), this.#recorder.stop()]);
+    await this.#usage.stop();
+    await Promise.all([this.#images.stop(), this.#diskUsage.stop(), this.#providerUsage.stop(), this.#reporter.stop()]);
+    await Promise.all([this.#lease?.stop(), this.#recorder.stop()]);
     await this.#options.journal.close();
   }
 
@@ -136,8 +202,53 @@ export class RunningAgent {
     // The lease's owner writes conditions all the time; only these decide what instances get.
     const relevant = ({ spec, status }: Provider): string => JSON.stringify([spec, status?.allocatable]);
     if (relevant(before) === relevant(provider)) return;
+    this.#shapeAll();
     this.#convergence.enqueueAll();
     this.#reporter.reportSoon();
+  }
+
+  /** What is not taken up now is with the next upkeep of the engine. */
+  #shapeAll(): void {
+    const { network, logger } = this.#options;
+    network?.bandwidth
+      .setOffer(offeredBandwidth(this.#provider))
+      .catch((error: unknown) => logger.warn('the bandwidth that is offered cannot be set yet', { error }));
+  }
+
+  #onOwnerPolicy(): void {
+    this.#convergence.enqueueAll();
+    this.#reporter.reportSoon();
+    this.#tellOfBrokenPolicy();
+  }
+
+  #tellOfBrokenPolicy(): void {
+    const { status, reason, message } = ownerPolicyCondition(this.#options.ownerPolicy.current());
+    if (status === 'False') this.#recorder.record(this.#provider, 'Warning', reason, message);
+  }
+
+  /** Where metrics are served; undefined when they are not. */
+  get metricsPort(): number | undefined {
+    return this.#metricsServer?.port;
+  }
+
+  #facts(): AgentFacts {
+    const { machine } = this.#options;
+    const all = this.#informer.list();
+    const phases = Map.groupBy(all, ({ status }) => status?.phase ?? 'Pending');
+    const instanceOf = (uid = ''): Instance | undefined => this.#informer.byIndex('uid', uid)[0];
+    const limitOf = (instance: Instance | undefined): number =>
+      instance === undefined ? 0 : (this.#convergence.read(instance)?.resources.diskLimitBytes ?? 0);
+    return {
+      measured: this.#usage.measured(),
+      machine,
+      diskBytes: (id) => this.#diskUsage.of(id),
+      diskLimitBytes: ({ labels }) => limitOf(instanceOf(labels[instanceUidLabel])),
+      phases: new Map([...phases].map(([phase, { length }]) => [phase, length])),
+      allocatable: this.#provider.status?.allocatable ?? {},
+      used: this.#provider.status?.used ?? {},
+      samplingSeconds: this.#usage.samplingSeconds,
+      pulls: this.#images.pulls,
+    };
   }
 
   #onImage(reference: string): void {
@@ -146,7 +257,7 @@ export class RunningAgent {
     }
   }
 
-  #onDiskUsage(containerId: string): void {
+  #onUsage(containerId: string): void {
     for (const [uid, containers] of this.#observed.byInstance) {
       if (containers.some(({ id }) => id === containerId)) this.#convergence.enqueue(uid);
     }
@@ -154,7 +265,8 @@ export class RunningAgent {
 
   async #measure(): Promise<Measured> {
     const engine = this.#health.info ?? (await this.#options.engine.info());
-    return { machine: this.#options.machine, disk: await readDisk(engine.dataRoot), engine };
+    const { machine, ownerPolicy } = this.#options;
+    return { machine, disk: await readDisk(engine.dataRoot), engine, ownerPolicy: ownerPolicy.current() };
   }
 
   async #keepLooking(): Promise<void> {

@@ -239,7 +239,20 @@ export interface Instance {
          */
         by: 'owner' | 'provider' | 'region';
       };
+      /**
+       * Levels of enforcement that the provider must have proved, by kind, for example `disk: Quota`. A provider that does better fits too: disk Quota is better than Watchdog, and anything better than None.
+       */
+      requireEnforcement?: {
+        /**
+         * One of the levels that Provider.status.enforcement names for this kind.
+         */
+        [k: string]: string;
+      };
     };
+    /**
+     * Standard is an ordinary container. Sandboxed runs it under gVisor, on providers where that works. A change recreates the container.
+     */
+    isolation?: 'Standard' | 'Sandboxed';
     /**
      * Running, or Stopped. A stopped instance keeps its place and its disk, and can be started again.
      */
@@ -423,7 +436,7 @@ export interface Instance {
       };
     };
     /**
-     * What the instance uses now, by resource.
+     * What the instance uses, by resource: cpu (cores, over usageWindow) and memory (the working set, bytes) while it runs, disk (bytes that it wrote to its own disk), ingress-bytes and egress-bytes (received and sent since the container started).
      */
     usage?: {
       /**
@@ -431,6 +444,14 @@ export interface Instance {
        */
       [k: string]: number | string;
     };
+    /**
+     * When usage was measured, by the provider's clock.
+     */
+    usageMeasuredAt?: string;
+    /**
+     * The time that usage.cpu is the average over, for example 30s.
+     */
+    usageWindow?: string;
     /**
      * What holds and what does not, with reasons.
      *

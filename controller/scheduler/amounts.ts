@@ -21,9 +21,9 @@ export function allocatableRow(allocatable: WrittenAmounts | undefined): AmountR
   return row((name) => givenAmount(allocatable, name) ?? (name === 'cpu' || name === 'memory' || name === 'disk' ? 0 : Infinity));
 }
 
-/** The most that one instance may have on a provider. */
-export function mostRow(provider: Provider['spec']): AmountRow {
-  return row((name) => mostForOneInstance(provider, name) ?? Infinity);
+/** The most that one instance may have on a provider, by what is offered and by the policy of its owner. */
+export function mostRow(provider: Provider['spec'], ownersMost: WrittenAmounts | undefined): AmountRow {
+  return row((name) => Math.min(mostForOneInstance(provider, name) ?? Infinity, givenAmount(ownersMost, name) ?? Infinity));
 }
 
 /** The most that an instance states, as request or as limit. */

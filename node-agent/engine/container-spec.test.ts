@@ -19,6 +19,7 @@ describe('dockerCreateBody()', () => {
       SecurityOpt: ['no-new-privileges'],
       Privileged: false,
       IpcMode: 'private',
+      CgroupnsMode: 'private',
       NetworkMode: 'bridge',
       RestartPolicy: { Name: 'no' },
       Ulimits: [

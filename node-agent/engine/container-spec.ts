@@ -34,7 +34,9 @@ export interface DockerHostConfig extends DockerLimits {
   SecurityOpt: string[];
   Privileged: false;
   IpcMode: 'private';
+  CgroupnsMode: 'private';
   NetworkMode: 'bridge';
+  Runtime?: 'runsc';
   RestartPolicy: { Name: 'no' };
   Ulimits: { Name: string; Soft: number; Hard: number }[];
   LogConfig: { Type: string; Config: Record<string, string> };
@@ -97,6 +99,8 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
     SecurityOpt: ['no-new-privileges'],
     Privileged: false,
     IpcMode: 'private',
+    // On cgroup v1 engines show the host's tree by default.
+    CgroupnsMode: 'private',
     NetworkMode: 'bridge',
     // The agent restarts, so that backoff and counts are the same on every engine.
     RestartPolicy: { Name: 'no' },
@@ -109,6 +113,7 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
     Init: true,
     // Where the whole machine is short of memory, instances go before the owner's programs.
     OomScoreAdj: 500,
+    ...(spec.runtime === undefined ? {} : { Runtime: spec.runtime }),
     ...(spec.diskBytes === undefined ? {} : { StorageOpt: { size: String(spec.diskBytes) } }),
     ...dockerLimits(spec.limits),
   };

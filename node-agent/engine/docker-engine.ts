@@ -51,6 +51,7 @@ class DockerEngine implements Engine {
       // Others can (overlay2 on xfs with project quotas), but do not say whether they do.
       diskQuota: info.Driver === 'btrfs',
       liveRestore: info.LiveRestoreEnabled === true,
+      remapped: info.SecurityOptions?.some((option) => option === 'name=userns') === true,
     };
   }
 
@@ -121,7 +122,8 @@ class DockerEngine implements Engine {
     return unlessMissing(async () => {
       const image = this.#docker.getImage(encodeURIComponent(reference));
       const info = await withDeadline(callTimeoutMs, (abortSignal) => image.inspect({ abortSignal } as object));
-      return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests };
+      const volumes = Object.keys(info.Config.Volumes ?? {});
+      return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests, ...(volumes.length === 0 ? {} : { volumes }) };
     });
   }
 
@@ -159,6 +161,7 @@ interface DockerInfo {
   CgroupVersion?: string;
   Runtimes?: Record<string, unknown>;
   LiveRestoreEnabled?: boolean;
+  SecurityOptions?: string[];
 }
 
 async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {
@@ -200,6 +203,7 @@ function observed(info: Docker.ContainerInspectInfo): ObservedContainer {
     oomKilled: state.OOMKilled,
     error: (state as { Error?: string }).Error ?? '',
     createdAtMs: engineTime(info.Created) ?? 0,
+    ...(state.Pid === 0 ? {} : { pid: state.Pid }),
     ...(startedAtMs === undefined ? {} : { startedAtMs }),
     ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
     limits: limitsFromDocker(info.HostConfig as Parameters<typeof limitsFromDocker>[0]),

@@ -40,6 +40,10 @@ export interface EngineInfo {
   runtimes: string[];
   /** Whether {@link ContainerSpec.diskBytes} is enforced. */
   diskQuota: boolean;
+  /** Whether bandwidth limits are enforced. */
+  bandwidth?: boolean;
+  /** Whether root in a container is nobody on the machine. */
+  remapped?: boolean;
   liveRestore: boolean;
 }
 
@@ -54,13 +58,15 @@ export interface ContainerSpec {
   env: readonly { name: string; value: string }[];
   workingDir?: string;
   hostname: string;
+  /** The engine's ordinary one where absent. */
+  runtime?: 'runsc';
   labels: Readonly<Record<string, string>>;
   limits: ContainerLimits;
   /** Hard bound of the image and the writable layer together; absent where the engine has no quota. */
   diskBytes?: number;
 }
 
-/** What can change while the container runs. Every member is always set: the engine cannot take a limit away. */
+/** What can change while the container runs. What the engine itself holds is always set: it cannot take a limit away. */
 export interface ContainerLimits {
   /** Hard, in thousandths of a logical processor. */
   cpuMillis: number;
@@ -73,6 +79,9 @@ export interface ContainerLimits {
   /** Soft: reclaimed down to this first when memory is short. */
   memoryReservationBytes: number;
   pids: number;
+  /** Towards the instance and away from it, in bit/s; absent is not limited, and always where {@link EngineInfo.bandwidth} is not true. */
+  ingressBitsPerSecond?: number;
+  egressBitsPerSecond?: number;
 }
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
@@ -92,6 +101,8 @@ export interface ObservedContainer {
   /** Why the last start did not work; empty when it did. */
   error: string;
   createdAtMs: number;
+  /** Of its first process, in the engine's own count of processes; absent when it does not run. */
+  pid?: number;
   /** Of the last run; absent before the first. */
   startedAtMs?: number;
   finishedAtMs?: number;
@@ -102,6 +113,8 @@ export interface ImageInfo {
   /** `sha256:…`. */
   id: string;
   sizeBytes: number;
+  /** Paths that the image wants a volume at. */
+  volumes?: readonly string[];
   /** `name@sha256:…`, empty for images that came from no registry. */
   digests: readonly string[];
 }

@@ -47,6 +47,8 @@ export class FakeEngine implements Engine {
       runtimes: ['runc'],
       diskQuota: true,
       liveRestore: true,
+      bandwidth: true,
+      remapped: true,
     }));
   }
 

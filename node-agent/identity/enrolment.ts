@@ -7,6 +7,8 @@ export interface Enrolment {
   providerUid: string;
   /** As given to `--engine`. */
   engine: string;
+  /** The owner's policy file, where it is not in its ordinary place. */
+  ownerPolicy?: string;
   /** `up`: the pool itself runs here. Machines that were enrolled before there was another way have none. */
   by?: 'up' | 'join';
   /**
@@ -19,7 +21,7 @@ export interface Enrolment {
 /** Undefined where nothing is enrolled; a damaged file counts as none, and is written anew by the next `potluck up` or `join`. */
 export async function readEnrolment(folder: AgentFolder): Promise<Enrolment | undefined> {
   try {
-    const { providerName, providerUid, engine, by, leaving } = JSON.parse(
+    const { providerName, providerUid, engine, ownerPolicy, by, leaving } = JSON.parse(
       (await readIfThere(folder.enrolment)) ?? '',
     ) as Partial<Enrolment>;
     if (typeof providerName !== 'string' || typeof providerUid !== 'string' || typeof engine !== 'string') return undefined;
@@ -27,6 +29,7 @@ export async function readEnrolment(folder: AgentFolder): Promise<Enrolment | un
       providerName,
       providerUid,
       engine,
+      ...(typeof ownerPolicy === 'string' ? { ownerPolicy } : {}),
       ...(by === 'join' ? { by } : { by: 'up' }),
       ...(leaving === 'draining' || leaving === 'drained' ? { leaving } : {}),
     };

@@ -17,12 +17,12 @@ export function capacityOf(machine: Machine, disk: Disk): Record<string, string>
 }
 
 /**
- * The least of what the owner offers and what can be given away. What is not offered but measured counts as measured.
+ * The least of what the owner offers and allows and what can be given away. What is not offered but measured counts as measured.
  * - CPU: all of it. The kernel divides it by weight, and the owner's first core is never given to an instance alone.
  * - Memory: less what the system, the engine and the agent need to live; memory cannot be taken back as CPU can.
  * - Disk: of a file system of its own all but what its own records take; of a shared one what is free now.
  */
-export function allocatableOf(offer: WrittenAmounts, machine: Machine, disk: Disk): Record<string, string> {
+export function allocatableOf(bounds: readonly WrittenAmounts[], machine: Machine, disk: Disk): Record<string, string> {
   const reserve = Math.min(gibibyte, Math.max(256 * mebibyte, machine.memoryBytes * 0.05));
   const memoryBytes = Math.max(0, machine.memoryBytes - reserve);
   const diskBytes = disk.dedicated ? disk.sizeBytes * 0.95 : disk.freeBytes;
@@ -32,5 +32,5 @@ export function allocatableOf(offer: WrittenAmounts, machine: Machine, disk: Dis
     // Coarse: what is free on a shared disk changes all the time.
     disk: `${Math.floor(diskBytes / gibibyte)}Gi`,
   };
-  return formatAmounts(minAmounts([offer, most]));
+  return formatAmounts(minAmounts([...bounds, most]));
 }

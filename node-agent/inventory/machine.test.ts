@@ -124,14 +124,22 @@ describe('capacity and allocatable', () => {
 
   it('gives away the least of what is offered and what there is', () => {
     const offer = { cpu: '4', memory: '2Gi', disk: '500Gi', 'egress-bandwidth': '10M' };
-    assert.deepEqual(allocatableOf(offer, machine, disk), { cpu: '2', memory: '2Gi', disk: '95Gi', 'egress-bandwidth': '10M' });
+    assert.deepEqual(allocatableOf([offer], machine, disk), { cpu: '2', memory: '2Gi', disk: '95Gi', 'egress-bandwidth': '10M' });
+  });
+
+  it('gives away no more than the owner’s policy allows', () => {
+    const bounds = [
+      { cpu: 2, memory: '4Gi' },
+      { memory: '1Gi', 'ingress-bandwidth': '5M' },
+    ];
+    assert.deepEqual(allocatableOf(bounds, machine, disk), { cpu: '2', memory: '1Gi', disk: '95Gi', 'ingress-bandwidth': '5M' });
   });
 
   it('keeps memory back for the system', () => {
-    assert.deepEqual(allocatableOf({ cpu: 1, memory: '8Gi' }, machine, disk)['memory'], '7782Mi');
+    assert.deepEqual(allocatableOf([{ cpu: 1, memory: '8Gi' }], machine, disk)['memory'], '7782Mi');
   });
 
   it('gives away of a shared disk what is free', () => {
-    assert.equal(allocatableOf({ disk: '80Gi' }, machine, { ...disk, dedicated: false })['disk'], '40Gi');
+    assert.equal(allocatableOf([{ disk: '80Gi' }], machine, { ...disk, dedicated: false })['disk'], '40Gi');
   });
 });

@@ -9,6 +9,8 @@ import type { CpuTopology } from './cpu-topology.ts';
 export interface Machine {
   hostname: string;
   machineId: string;
+  /** Another after each start of the machine. */
+  bootId: string;
   /** In Go's names, as image manifests have them. */
   architecture: string;
   operatingSystem: string;
@@ -37,6 +39,7 @@ export async function readMachine(root: string): Promise<Machine> {
   return {
     hostname: hostname(),
     machineId: (await read('etc/machine-id')).trim(),
+    bootId: (await read('proc/sys/kernel/random/boot_id')).trim(),
     architecture: goArchitecture(arch()),
     operatingSystem: parseOsRelease(await read('etc/os-release')),
     kernelVersion: release(),

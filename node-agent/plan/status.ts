@@ -6,9 +6,12 @@ import type { Condition } from '../../api/object.ts';
 import { conditionTypes, reasons } from '../../api/reasons.ts';
 import { formatTime } from '../../api/time.ts';
 import type { ObservedContainer } from '../engine/engine.ts';
+import type { ReportedUsage } from '../usage/usage-rate.ts';
 import { failedForGood, isRunning } from './converge.ts';
+import { diskPressure } from './disk-pressure.ts';
 import { endOf, outcomeOf } from './restart.ts';
-import type { ContainerEnd, Decision, DesiredInstance, ImageState, JournalEntry } from './world.ts';
+import { usageStatus, withoutUsage } from './usage-status.ts';
+import type { ContainerEnd, Decision, DesiredInstance, Hold, ImageState, JournalEntry } from './world.ts';
 
 export type InstanceStatus = NonNullable<Instance['status']>;
 
@@ -21,8 +24,8 @@ export interface StatusInput {
   container: ObservedContainer | undefined;
   decision: Decision;
   image: ImageState | undefined;
-  /** Of its own layer; undefined when it was not measured. */
-  diskUsedBytes: number | undefined;
+  /** Undefined when it was not measured. */
+  usage: ReportedUsage | undefined;
   nowMs: number;
 }
 
@@ -59,8 +62,7 @@ export function instanceStatus(input: StatusInput): InstanceStatus {
   const lastEnd = journal.lastEnd;
   if (lastEnd === undefined) delete status.lastState;
   else status.lastState = { terminated: terminated(lastEnd) };
-  if (input.diskUsedBytes !== undefined) status.usage = { ...current.usage, disk: wholeMebibytes(input.diskUsedBytes) };
-  return status;
+  return input.usage === undefined ? status : { ...withoutUsage(status), ...usageStatus(input.usage) };
 }
 
 /** Nobody can tell how the container is: what was said of it stays, but for Ready. */
@@ -75,12 +77,6 @@ function imageIdOf(image: ImageState | undefined): string | undefined {
   return image?.kind === 'present' ? image.info.id : undefined;
 }
 
-/** Coarse, so that a status is not written for each kilobyte. */
-function wholeMebibytes(bytes: number): string {
-  const mebibytes = Math.ceil(bytes / 1024 / 1024);
-  return mebibytes === 0 ? '0' : `${mebibytes}Mi`;
-}
-
 function situationOf(input: StatusInput): Situation {
   const { container, desired, journal } = input;
   if (container !== undefined && isRunning(container)) return running(input, container);
@@ -90,6 +86,7 @@ function situationOf(input: StatusInput): Situation {
   if (end !== undefined && outcome !== undefined) return ended(outcome, end);
   if (container !== undefined && failedForGood(desired, journal)) return couldNotStart(container, journal);
   if (desired.powerState === 'Stopped') return stopped(end);
+  if (desired.held !== undefined) return heldBack(desired.held, container);
   return waiting(input, end);
 }
 
@@ -140,6 +137,11 @@ function stopped(end: ContainerEnd | undefined): Situation {
   return { phase: 'Stopped', ready: false, reason: reasons.stopped, message, state };
 }
 
+function heldBack({ reason, message }: Hold, container: ObservedContainer | undefined): Situation {
+  const phase = container?.startedAtMs === undefined ? 'Assigned' : 'Stopped';
+  return { phase, ready: false, reason, message: cut(message), state: { waiting: { reason, message: cut(message) } } };
+}
+
 function waiting({ container, decision, journal, desired, image }: StatusInput, end: ContainerEnd | undefined): Situation {
   const phase = container?.startedAtMs === undefined ? 'Assigned' : 'Running';
   const said = decision.waiting ?? { reason: defaultReason(decision), message: defaultMessage(decision, desired) };
@@ -164,11 +166,26 @@ function conditionsOf(input: StatusInput, situation: Situation): ConditionUpdate
   const updates: ConditionUpdate[] = [{ type: conditionTypes.ready, status: ready ? 'True' : 'False', reason, message }];
   const image = imageCondition(input);
   if (image !== undefined) updates.push(image);
+  const throttled = throttledCondition(input);
+  if (throttled !== undefined) updates.push(throttled);
+  const disk = diskPressure(input.usage?.diskBytes, input.desired.resources.diskLimitBytes, input.current.conditions);
+  if (disk !== undefined) updates.push(disk);
   if (input.desired.deleting && input.container === undefined) {
     const removed = 'The container and its disk are gone';
     updates.push({ type: conditionTypes.containerRemoved, status: 'True', reason: reasons.removed, message: removed });
   }
   return updates;
+}
+
+/** Undefined where it never was. */
+function throttledCondition({ desired, current }: StatusInput): ConditionUpdate | undefined {
+  const type = conditionTypes.throttled;
+  const cuts = desired.throttled ?? [];
+  if (cuts.length > 0) {
+    return { type, status: 'True', reason: reasons.ownerPolicy, message: cut(`The machine's owner allows less: ${cuts.join(', ')}`) };
+  }
+  const isSet = current.conditions?.some((condition) => condition.type === type) === true;
+  return isSet ? { type, status: 'False', reason: reasons.asDeclared, message: 'The limits are as they were declared' } : undefined;
 }
 
 /** Undefined while it is not known: what was said stays. */

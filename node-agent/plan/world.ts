@@ -21,6 +21,10 @@ export interface World {
   cpus: CpuPlan;
   /** Whether the engine holds {@link ContainerSpec.diskBytes}. */
   diskQuota: boolean;
+  /** Whether the engine holds bandwidth limits. */
+  bandwidth: boolean;
+  /** Why the walls around instances do not stand; absent when they do, and where the engine is not ours to wall in. */
+  wallsDown?: string;
 }
 
 /** An instance as the agent understands it. */
@@ -37,12 +41,23 @@ export interface DesiredInstance {
   restartPolicy: 'Always' | 'OnFailure' | 'Never';
   /** Changes with whatever a container cannot change while it lives. */
   specHash: string;
-  container: Pick<ContainerSpec, 'image' | 'command' | 'args' | 'workingDir' | 'hostname'>;
+  container: Pick<ContainerSpec, 'image' | 'command' | 'args' | 'workingDir' | 'hostname' | 'runtime'>;
   /** In the order in which they are set; a later one of the same name counts. */
   environment: readonly EnvironmentEntry[];
+  /** As the owner's policy cut them. */
   resources: EffectiveResources;
+  /** What keeps it from running, whatever the API says. */
+  held?: Hold;
+  /** What the owner's policy cut, in words. */
+  throttled?: readonly string[];
   /** What the API says already; only for a journal that was lost. */
   reportedRestartCount: number;
+}
+
+/** A reason not to run, and the sentence that the status shows. */
+export interface Hold {
+  reason: string;
+  message: string;
 }
 
 /** Variables of a container, with where their values come from: what is in objects is read only when a container is made. */

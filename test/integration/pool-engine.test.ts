@@ -8,7 +8,7 @@ import { runCommand } from '../../node-agent/engine/run-command.ts';
 import { startTestDockerd } from '../support/dockerd.ts';
 import type { TestDockerd } from '../support/dockerd.ts';
 import { eventually } from '../support/eventually.ts';
-import { makeHostNamespace, startInNamespace } from '../support/host-namespace.ts';
+import { internetAddress, makeHostNamespace, startInNamespace } from '../support/host-namespace.ts';
 import type { HostNamespace, NamespaceProcess } from '../support/host-namespace.ts';
 import { importTestImage, testImage } from '../support/image.ts';
 
@@ -71,7 +71,7 @@ describe("the pool's own engine", function () {
 
   /** An answer came back from beyond the host, past its firewall (Docker drops what it does not know). */
   async function assertReachesNetwork(socketPath: string): Promise<void> {
-    const { output } = await runInPool(socketPath, ['nc', '-w', '3', '192.168.50.2', '7']);
+    const { output } = await runInPool(socketPath, ['nc', '-w', '3', internetAddress, '7']);
     assert.match(output, /refused/);
   }
 

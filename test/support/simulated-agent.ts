@@ -35,6 +35,7 @@ export class SimulatedAgent {
   nextId = 0;
   isSynced = false;
   isEngineAway = false;
+  areWallsDown = false;
   /** Of engine calls. */
   failureRate = 0;
   journal: MemoryJournal = new MemoryJournal();
@@ -103,6 +104,8 @@ export class SimulatedAgent {
       images: this.#images.states,
       cpus: planCpus(topology, demands),
       diskQuota: true,
+      bandwidth: true,
+      ...(this.areWallsDown ? { wallsDown: 'as the test wants it' } : {}),
     };
   }
 
@@ -156,7 +159,7 @@ export class SimulatedAgent {
       container: this.own(uid)[0],
       decision,
       image: this.#images.states.get(desired.container.image),
-      diskUsedBytes: undefined,
+      usage: undefined,
       nowMs: this.engine.nowMs,
     });
     this.statuses.set(uid, status);
@@ -233,6 +236,7 @@ export class MemoryJournal implements Journal {
 
 class FakeImages implements ImageStore {
   readonly states = new Map<string, ImageState>();
+  readonly pulls = { succeeded: 0, failed: 0 };
   readonly #engine: FakeEngine;
 
   constructor(engine: FakeEngine) {

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { matchesImage, parseImageReference } from './image-reference.ts';
+
+describe('parseImageReference()', () => {
+  it('makes references whole as Docker does', () => {
+    const cases: [string, string, string | undefined][] = [
+      ['debian', 'docker.io/library/debian', 'latest'],
+      ['debian:12', 'docker.io/library/debian', '12'],
+      ['library/debian:12', 'docker.io/library/debian', '12'],
+      ['docker.io/debian:12', 'docker.io/library/debian', '12'],
+      ['index.docker.io/library/debian:12', 'docker.io/library/debian', '12'],
+      ['acme/tool', 'docker.io/acme/tool', 'latest'],
+      ['ghcr.io/acme/tool:v1', 'ghcr.io/acme/tool', 'v1'],
+      ['localhost/tool', 'localhost/tool', 'latest'],
+      ['localhost:5000/tool:v1', 'localhost:5000/tool', 'v1'],
+      ['registry.local:5000/a/b/c', 'registry.local:5000/a/b/c', 'latest'],
+    ];
+    for (const [text, repository, tag] of cases) assert.deepEqual(parseImageReference(text), { repository, tag }, text);
+    assert.deepEqual(parseImageReference('debian@sha256:ab'), { repository: 'docker.io/library/debian', digest: 'sha256:ab' });
+    assert.deepEqual(parseImageReference('debian:12@sha256:ab'), {
+      repository: 'docker.io/library/debian',
+      tag: '12',
+      digest: 'sha256:ab',
+    });
+  });
+});
+
+describe('matchesImage()', () => {
+  const matching: [string, string][] = [
+    ['debian', 'docker.io/library/debian:12'],
+    ['docker.io/library/debian', 'debian'],
+    ['debian:12*', 'debian:12-slim'],
+    ['ghcr.io/acme/*', 'ghcr.io/acme/tool:v1'],
+    ['ghcr.io/**', 'ghcr.io/acme/deep/tool'],
+    ['**', 'anything.example/a/b:c'],
+    ['*', 'debian'],
+    ['**/tool', 'ghcr.io/acme/tool'],
+    ['localhost:5000/**', 'localhost:5000/tool'],
+    ['debian@sha256:ab', 'debian@sha256:ab'],
+    ['debian', 'debian@sha256:ab'],
+  ];
+  for (const [pattern, image] of matching) it(`takes ${image} for ${pattern}`, () => assert.ok(matchesImage(pattern, image)));
+
+  const different: [string, string][] = [
+    ['debian', 'acme/debian'],
+    ['debian', 'debian.evil.example/debian'],
+    ['debian:12', 'debian:11'],
+    ['debian:12', 'debian'],
+    // The tag beside a digest says nothing about what runs.
+    ['debian:12', 'debian:12@sha256:ab'],
+    ['debian@sha256:ab', 'debian@sha256:cd'],
+    ['ghcr.io/acme/*', 'ghcr.io/acme/deep/tool'],
+    ['ghcr.io/acme/*', 'ghcr.io/acmes/tool'],
+    ['*', 'acme/tool'],
+    ['*', 'ghcr.io/tool'],
+    ['ghcr.io/**', 'ghcr.io.evil.example/a'],
+    ['localhost:5000/**', 'localhost:5001/tool'],
+  ];
+  for (const [pattern, image] of different) it(`does not take ${image} for ${pattern}`, () => assert.ok(!matchesImage(pattern, image)));
+
+  it('agrees with a regular expression on what stars mean', () => {
+    const letters = fc.array(fc.constantFrom('a', 'b', '/', '*', '**'), { maxLength: 8 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(letters, fc.array(fc.constantFrom('a', 'b', '/'), { maxLength: 8 }), (pattern, parts) => {
+        const source = pattern.replace(/\*\*|\*/g, (star) => (star === '**' ? '.*' : '[^/]*'));
+        const expected = new RegExp(`^x\\.io/${source}$`).test(`x.io/${parts.join('')}`);
+        assert.equal(matchesImage(`x.io/${pattern}`, `x.io/${parts.join('')}`), expected);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('takes no longer for a pattern of many stars', () => {
+    const startedMs = performance.now();
+    assert.ok(!matchesImage(`x.io/${'*a'.repeat(100)}b`, `x.io/${'a'.repeat(400)}`));
+    assert.ok(performance.now() - startedMs < 1_000);
+  });
+});
