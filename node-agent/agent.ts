@@ -11,6 +11,8 @@ import type { Logger } from '../runtime/logger.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
+import { poolPaths } from './engine/pool-paths.ts';
+import { GuardedImages } from './images/guarded-images.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
 import { RunningAgent } from './running-agent.ts';
@@ -23,8 +25,8 @@ export interface AgentOptions {
   providerUid: string;
   /** `$POTLUCK_HOME`. */
   home: string;
-  /** The pool's own engine, started by the agent; or one that somebody else runs. */
-  engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
+  /** The pool's own engine, started by the agent; or one that somebody else runs, in a network namespace of its own if it has one. */
+  engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string; namespace?: string };
   /** Where Prometheus is served, in plain HTTP; absent: nowhere. */
   metricsListen?: { host: string; port: number };
   /** How often instances are measured; 10 s when absent. */
@@ -49,10 +51,11 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
-  const { engine, release } = await openEngine(options);
+  const { engine, isPools, namespace, release } = await openEngine(options);
   try {
     const provider = await findProvider(options);
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
+    const guarded = await GuardedImages.open(join(home, 'agent', 'guarded-images.json'), logger);
     const machine = await readMachine('/');
     const { metricsListen, usageIntervalMs } = options;
     const agent = new RunningAgent({
@@ -63,6 +66,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       engine,
       journal,
       machine,
+      guarded,
+      collectImages: isPools,
+      ...(namespace === undefined ? {} : { engineNamespace: namespace }),
       ...(metricsListen === undefined ? {} : { metricsListen }),
       ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
       logger,
@@ -82,10 +88,23 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 }
 
-async function openEngine({ engine, home, logger }: AgentOptions): Promise<{ engine: Engine; release: () => Promise<void> }> {
-  if (engine.kind === 'socket') return { engine: createDockerEngine(engine.socketPath), release: () => Promise.resolve() };
+interface OpenedEngine {
+  engine: Engine;
+  isPools: boolean;
+  /** A file for `nsenter`; absent: the machine's own network. */
+  namespace?: string;
+  release: () => Promise<void>;
+}
+
+async function openEngine({ engine, home, logger }: AgentOptions): Promise<OpenedEngine> {
+  if (engine.kind === 'socket') {
+    const { socketPath, namespace } = engine;
+    const inNamespace = namespace === undefined ? {} : { namespace };
+    return { engine: createDockerEngine(socketPath), isPools: false, ...inNamespace, release: () => Promise.resolve() };
+  }
   const pool = await startPoolEngine({ home, logger, ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }) });
-  return { engine: createDockerEngine(pool.socketPath), release: () => pool.detach() };
+  const { namespace } = poolPaths(home);
+  return { engine: createDockerEngine(pool.socketPath), isPools: true, namespace, release: () => pool.detach() };
 }
 
 /** Waits for the API as long as it takes. */

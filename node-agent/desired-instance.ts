@@ -1,9 +1,10 @@
 /** Reads an Instance as the agent needs it. */
 import { createHash } from 'node:crypto';
 import { effectiveResources } from '../api/effective-resources.ts';
+import { pinnedReference } from '../api/image-reference.ts';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
-import type { DesiredInstance, EnvironmentEntry, EnvironmentSource } from './plan/world.ts';
+import type { DesiredInstance, EnvironmentEntry, EnvironmentSource, ImageWant } from './plan/world.ts';
 
 /** Undefined when the instance is not assigned to this provider (any more), or its object is not whole. */
 export function desiredInstance(instance: Instance, provider: Provider, providerUid: string): DesiredInstance | undefined {
@@ -23,16 +24,26 @@ export function desiredInstance(instance: Instance, provider: Provider, provider
     restartPolicy: spec.restartPolicy ?? 'Always',
     specHash: specHash(spec),
     container: containerOf(instance, name),
+    image: imageWant(instance),
     environment: environmentOf(spec),
     resources: effectiveResources(spec, provider.spec, provider.status?.allocatable),
     reportedRestartCount: status.restartCount ?? 0,
   };
 }
 
+/** What of an image an instance wants: by the digest that it was resolved to, unless the spec names another image since. */
+export function imageWant({ metadata, spec, status }: Instance): ImageWant {
+  const resolved = status?.resolvedImage;
+  const reference = resolved?.image === spec.image ? pinnedReference(spec.image, resolved.digest) : spec.image;
+  const { namespace = '' } = metadata;
+  const pullSecrets = (spec.imagePullSecrets ?? []).map(({ name }) => name);
+  const key = pullSecrets.length === 0 ? reference : `${reference} by ${pullSecrets.map((name) => `${namespace}/${name}`).join(', ')}`;
+  return { key, reference, written: spec.image, namespace, pullSecrets };
+}
+
 function containerOf({ spec, status }: Instance, name: string): DesiredInstance['container'] {
-  const { image, command, args, workingDir } = spec;
+  const { command, args, workingDir } = spec;
   return {
-    image,
     ...(command === undefined ? {} : { command }),
     ...(args === undefined ? {} : { args }),
     ...(workingDir === undefined ? {} : { workingDir }),

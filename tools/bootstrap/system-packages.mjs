@@ -33,6 +33,8 @@ export const needs = [
   { program: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring', for: 'start' },
   { program: 'kubectl', package: 'kubernetes-client', for: 'start', elsewhere: 'https://kubernetes.io/docs/tasks/tools/' },
   { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
+  { program: 'docker-registry', package: 'docker-registry', for: 'test', services: ['docker-registry.service'] },
+  { program: 'htpasswd', package: 'apache2-utils', for: 'test' },
 ];
 
 const minute = 60_000;
