@@ -13,6 +13,8 @@ import { updateStatus } from '../runtime/status-writer.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
+import { poolPaths } from './engine/pool-paths.ts';
+import { GuardedImages } from './images/guarded-images.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
 import { holdWhileClosed } from './owner-policy/hold-while-closed.ts';
@@ -27,8 +29,8 @@ export interface AgentOptions {
   providerUid: string;
   /** `$POTLUCK_HOME`. */
   home: string;
-  /** The pool's own engine, started by the agent; or one that somebody else runs. */
-  engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
+  /** The pool's own engine, started by the agent; or one that somebody else runs, in a network namespace of its own if it has one. */
+  engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string; namespace?: string };
   /** The owner's policy file; `/etc/potluck/owner-policy.yaml` when absent. */
   ownerPolicyPath?: string;
   /** The machine is on its way out of the pool: what it said about that is not taken back. */
@@ -58,7 +60,7 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
   const ownerPolicy = await openOwnerPolicy(options);
-  const { engine, release } = await openEngine(options).catch(async (error: unknown) => {
+  const { engine, isPools, namespace, release } = await openEngine(options).catch(async (error: unknown) => {
     await ownerPolicy.stop();
     throw error;
   });
@@ -66,6 +68,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
     const meanwhile = holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger });
     const provider = await stay(await findProvider(options, meanwhile), options);
+    const guarded = await GuardedImages.open(join(home, 'agent', 'guarded-images.json'), logger);
     const machine = await readMachine('/');
     const { metricsListen, usageIntervalMs } = options;
     const agent = new RunningAgent({
@@ -77,6 +80,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       journal,
       machine,
       ownerPolicy,
+      guarded,
+      collectImages: isPools,
+      ...(namespace === undefined ? {} : { engineNamespace: namespace }),
       ...(metricsListen === undefined ? {} : { metricsListen }),
       ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
       logger,
@@ -105,10 +111,23 @@ async function openOwnerPolicy({ home, ownerPolicyPath = defaultOwnerPolicyPath,
   return keeper;
 }
 
-async function openEngine({ engine, home, logger }: AgentOptions): Promise<{ engine: Engine; release: () => Promise<void> }> {
-  if (engine.kind === 'socket') return { engine: createDockerEngine(engine.socketPath), release: () => Promise.resolve() };
+interface OpenedEngine {
+  engine: Engine;
+  isPools: boolean;
+  /** A file for `nsenter`; absent: the machine's own network. */
+  namespace?: string;
+  release: () => Promise<void>;
+}
+
+async function openEngine({ engine, home, logger }: AgentOptions): Promise<OpenedEngine> {
+  if (engine.kind === 'socket') {
+    const { socketPath, namespace } = engine;
+    const inNamespace = namespace === undefined ? {} : { namespace };
+    return { engine: createDockerEngine(socketPath), isPools: false, ...inNamespace, release: () => Promise.resolve() };
+  }
   const pool = await startPoolEngine({ home, logger, ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }) });
-  return { engine: createDockerEngine(pool.socketPath), release: () => pool.detach() };
+  const { namespace } = poolPaths(home);
+  return { engine: createDockerEngine(pool.socketPath), isPools: true, namespace, release: () => pool.detach() };
 }
 
 /** A machine that was about to leave and was started again without finishing that stays. */
