@@ -1,75 +1,58 @@
-/** References to images, and the patterns by which owners allow or refuse them. Pure; the scheduler and the agent share it. */
+/** Names of images as Docker reads them (`distribution/reference`): `debian:12` is `docker.io/library/debian:12`. Pure. */
 
 export interface ImageReference {
-  /** For example `docker.io/library/debian`. */
+  /** Host, with its port where one is written: `docker.io`, `127.0.0.1:5000`. */
+  registry: string;
+  /** `library/debian`. */
   repository: string;
-  /** `latest` where the reference has neither tag nor digest. */
   tag?: string;
-  /** For example `sha256:…`. */
+  /** `sha256:…`. */
   digest?: string;
 }
 
-/** As Docker reads them: without a registry it is docker.io, and there a name without a slash is in `library/`. */
+const defaultRegistry = 'docker.io';
+
+/** Reads a reference of the form that the CRD lets through; what it means is for the registry to say. */
 export function parseImageReference(text: string): ImageReference {
-  const [withoutDigest = '', digest] = text.split('@', 2);
-  const colon = withoutDigest.lastIndexOf(':');
-  const hasTag = colon > withoutDigest.lastIndexOf('/');
-  const repository = fullRepository(hasTag ? withoutDigest.slice(0, colon) : withoutDigest);
-  const tag = hasTag ? withoutDigest.slice(colon + 1) : digest === undefined ? 'latest' : undefined;
-  return { repository, ...(tag === undefined ? {} : { tag }), ...(digest === undefined ? {} : { digest }) };
+  const [beforeDigest = '', digest] = text.split('@', 2);
+  const slash = beforeDigest.indexOf('/');
+  const first = slash === -1 ? '' : beforeDigest.slice(0, slash);
+  const isHost = /[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
+  const rest = isHost ? beforeDigest.slice(slash + 1) : beforeDigest;
+  const colon = rest.lastIndexOf(':');
+  const hasTag = colon > rest.lastIndexOf('/');
+  const path = hasTag ? rest.slice(0, colon) : rest;
+  const registry = isHost && first !== 'index.docker.io' ? first : defaultRegistry;
+  return {
+    registry,
+    repository: registry === defaultRegistry && !path.includes('/') ? `library/${path}` : path,
+    ...(hasTag ? { tag: rest.slice(colon + 1) } : {}),
+    ...(digest === undefined ? {} : { digest }),
+  };
 }
 
-function fullRepository(name: string): string {
-  const [first = '', ...rest] = name.split('/');
-  // `**` only in patterns.
-  const hasRegistry = rest.length > 0 && (first.includes('.') || first.includes(':') || first === 'localhost' || first === '**');
-  if (!hasRegistry) return `docker.io/${rest.length === 0 ? `library/${name}` : name}`;
-  // Docker's own other names for itself.
-  if (first !== 'index.docker.io' && first !== 'registry-1.docker.io' && first !== 'docker.io') return name;
-  return `docker.io/${rest.length === 1 ? `library/${rest[0] ?? ''}` : rest.join('/')}`;
+/** The image's name without tag and digest, as it is written: `127.0.0.1:5000/a/b`. */
+function writtenName(text: string): string {
+  const beforeDigest = text.split('@', 1)[0] ?? '';
+  const colon = beforeDigest.lastIndexOf(':');
+  return colon > beforeDigest.lastIndexOf('/') ? beforeDigest.slice(0, colon) : beforeDigest;
+}
+
+/** The same image by its digest, whatever becomes of its tag. */
+export function pinnedReference(text: string, digest: string): string {
+  return `${writtenName(text)}@${digest}`;
 }
 
 /**
- * Whether the image is one that the pattern means. A pattern is a reference (`debian`, `ghcr.io/acme/tool:v1`, `debian@sha256:…`), made whole as
- * references are, but without a tag or digest it means all of them. `*` stands for any characters but a slash, `**` for any at all:
- * `debian:12*`, `ghcr.io/acme/*`, `ghcr.io/**`. A bare `*` means every image of Docker's library, `**` every image.
+ * The digest under which a registry has what `text` names.
+ *
+ * @param digests `name@sha256:…`, as an engine knows them; empty for an image that came from no registry
  */
-export function matchesImage(pattern: string, image: string): boolean {
-  if (pattern === '**') return true;
-  const wanted = patternParts(pattern);
-  const { repository, tag, digest } = parseImageReference(image);
-  if (!matchesWildcards(wanted.repository, repository)) return false;
-  if (wanted.digest !== undefined) return digest !== undefined && matchesWildcards(wanted.digest, digest);
-  // With a digest beside it a tag is only a comment: what runs is the digest.
-  return wanted.tag === undefined || (digest === undefined && tag !== undefined && matchesWildcards(wanted.tag, tag));
-}
-
-function patternParts(pattern: string): ImageReference {
-  const { repository, tag, digest } = parseImageReference(pattern);
-  const statesTag =
-    pattern
-      .split('@', 1)[0]
-      ?.slice(pattern.lastIndexOf('/') + 1)
-      .includes(':') === true;
-  return { repository, ...(statesTag && tag !== undefined ? { tag } : {}), ...(digest === undefined ? {} : { digest }) };
-}
-
-/** Without regular expressions, so that no pattern can be slow: keeps every place in the text that the pattern may have reached. */
-function matchesWildcards(pattern: string, text: string): boolean {
-  let reached = new Set([0]);
-  for (const token of pattern.match(/\*\*|\*|[^*]/g) ?? []) {
-    const next = new Set<number>();
-    for (const position of reached) {
-      if (!token.startsWith('*')) {
-        if (text[position] === token) next.add(position + 1);
-        continue;
-      }
-      for (let end = position; end <= text.length && !next.has(end); end += 1) {
-        next.add(end);
-        if (token === '*' && text[end] === '/') break;
-      }
-    }
-    reached = next;
+export function digestOf(text: string, digests: readonly string[]): string | undefined {
+  const wanted = parseImageReference(text);
+  for (const known of digests) {
+    const { registry, repository, digest } = parseImageReference(known);
+    if (registry === wanted.registry && repository === wanted.repository) return digest;
   }
-  return reached.has(text.length);
+  return undefined;
 }

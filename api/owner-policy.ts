@@ -4,7 +4,7 @@
  */
 import type { Instance } from './generated/instance.ts';
 import type { Provider } from './generated/provider.ts';
-import { matchesImage } from './image-reference.ts';
+import { matchesImage } from './image-pattern.ts';
 
 export type OwnerPolicyStatus = NonNullable<NonNullable<Provider['status']>['ownerPolicy']>;
 

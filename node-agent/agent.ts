@@ -13,7 +13,9 @@ import { updateStatus } from '../runtime/status-writer.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
+import { poolPaths } from './engine/pool-paths.ts';
 import { ShapedEngine } from './engine/shaped-engine.ts';
+import { GuardedImages } from './images/guarded-images.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
 import { holdWhileClosed } from './owner-policy/hold-while-closed.ts';
@@ -29,8 +31,8 @@ export interface AgentOptions {
   providerUid: string;
   /** `$POTLUCK_HOME`. */
   home: string;
-  /** The pool's own engine, started by the agent; or one that somebody else runs. */
-  engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string };
+  /** The pool's own engine, started by the agent; or one that somebody else runs, in a network namespace of its own if it has one. */
+  engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string; namespace?: string };
   /** An IPv4 address that the pool's own engine asks for instances; the machine's own name server when absent. */
   nameServer?: string;
   /** The owner's policy file; `/etc/potluck/owner-policy.yaml` when absent. */
@@ -62,7 +64,7 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
   const ownerPolicy = await openOwnerPolicy(options);
-  const { engine, network, release } = await openEngine(options).catch(async (error: unknown) => {
+  const { engine, isPools, namespace, network, release } = await openEngine(options).catch(async (error: unknown) => {
     await ownerPolicy.stop();
     throw error;
   });
@@ -70,6 +72,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
     const meanwhile = holdWhileClosed({ ownerPolicy, engine, journal, providerUid, logger });
     const provider = await stay(await findProvider(options, meanwhile), options);
+    const guarded = await GuardedImages.open(join(home, 'agent', 'guarded-images.json'), logger);
     const machine = await readMachine('/');
     const { metricsListen, usageIntervalMs } = options;
     const agent = new RunningAgent({
@@ -82,6 +85,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       machine,
       ownerPolicy,
       ...network,
+      guarded,
+      collectImages: isPools,
+      ...(namespace === undefined ? {} : { engineNamespace: namespace }),
       ...(metricsListen === undefined ? {} : { metricsListen }),
       ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
       logger,
@@ -110,14 +116,21 @@ async function openOwnerPolicy({ home, ownerPolicyPath = defaultOwnerPolicyPath,
   return keeper;
 }
 
-interface OpenEngine {
+interface OpenedEngine {
   engine: Engine;
+  isPools: boolean;
+  /** A file for `nsenter`; absent: the machine's own network. */
+  namespace?: string;
   network: Pick<RunningAgentOptions, 'network'>;
   release: () => Promise<void>;
 }
 
-async function openEngine({ engine, nameServer, home, logger }: AgentOptions): Promise<OpenEngine> {
-  if (engine.kind === 'socket') return { engine: createDockerEngine(engine.socketPath), network: {}, release: () => Promise.resolve() };
+async function openEngine({ engine, nameServer, home, logger }: AgentOptions): Promise<OpenedEngine> {
+  if (engine.kind === 'socket') {
+    const { socketPath, namespace } = engine;
+    const inNamespace = namespace === undefined ? {} : { namespace };
+    return { engine: createDockerEngine(socketPath), isPools: false, ...inNamespace, network: {}, release: () => Promise.resolve() };
+  }
   const pool = await startPoolEngine({
     home,
     logger,
@@ -125,8 +138,11 @@ async function openEngine({ engine, nameServer, home, logger }: AgentOptions): P
     ...(nameServer === undefined ? {} : { nameServer }),
   });
   const { bandwidth, walls } = pool;
+  const { namespace } = poolPaths(home);
   return {
     engine: new ShapedEngine(createDockerEngine(pool.socketPath), bandwidth),
+    isPools: true,
+    namespace,
     network: { network: { bandwidth, walls } },
     release: () => pool.detach(),
   };

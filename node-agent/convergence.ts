@@ -240,7 +240,7 @@ export class Convergence implements Controller {
       const entry = journal.entries.get(uid) ?? (desired?.deleting === true ? noEntry(desired) : undefined);
       if (desired === undefined || entry?.epoch !== desired.epoch) return false;
       const container = ownContainers({ observed: observed.byInstance, providerUid }, uid)[0];
-      const image = images.states.get(desired.container.image);
+      const image = images.states.get(desired.image.key);
       const used = container === undefined ? undefined : usage(container.id);
       const current = draft.status ?? {};
       draft.status = instanceStatus({ desired, current, journal: entry, container, decision, image, usage: used, nowMs: Date.now() });

@@ -1,12 +1,13 @@
 /** Reads an Instance as the agent needs it. */
 import { createHash } from 'node:crypto';
 import { effectiveResources } from '../api/effective-resources.ts';
+import { pinnedReference } from '../api/image-reference.ts';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
 import { runtimeOf } from '../api/owner-policy.ts';
 import { reasons } from '../api/reasons.ts';
 import type { Verdict } from './owner-policy/judge-instances.ts';
-import type { DesiredInstance, EnvironmentEntry, EnvironmentSource } from './plan/world.ts';
+import type { DesiredInstance, EnvironmentEntry, EnvironmentSource, ImageWant } from './plan/world.ts';
 
 export interface DesireContext {
   instance: Instance;
@@ -34,6 +35,7 @@ export function desiredInstance({ instance, provider, providerUid, verdict }: De
     restartPolicy: spec.restartPolicy ?? 'Always',
     specHash: specHash(spec),
     container: containerOf(instance, name),
+    image: imageWant(instance),
     environment: environmentOf(spec),
     resources: verdict?.resources ?? effectiveResources(spec, provider.spec, provider.status?.allocatable),
     ...ownersWord(verdict),
@@ -48,10 +50,19 @@ function ownersWord(verdict: Verdict | undefined): Pick<DesiredInstance, 'held' 
   };
 }
 
+/** What of an image an instance wants: by the digest that it was resolved to, unless the spec names another image since. */
+export function imageWant({ metadata, spec, status }: Instance): ImageWant {
+  const resolved = status?.resolvedImage;
+  const reference = resolved?.image === spec.image ? pinnedReference(spec.image, resolved.digest) : spec.image;
+  const { namespace = '' } = metadata;
+  const pullSecrets = (spec.imagePullSecrets ?? []).map(({ name }) => name);
+  const key = pullSecrets.length === 0 ? reference : `${reference} by ${pullSecrets.map((name) => `${namespace}/${name}`).join(', ')}`;
+  return { key, reference, written: spec.image, namespace, pullSecrets };
+}
+
 function containerOf({ spec, status }: Instance, name: string): DesiredInstance['container'] {
-  const { image, command, args, workingDir } = spec;
+  const { command, args, workingDir } = spec;
   return {
-    image,
     ...(command === undefined ? {} : { command }),
     ...(args === undefined ? {} : { args }),
     ...(workingDir === undefined ? {} : { workingDir }),

@@ -97,7 +97,7 @@ export class Executor {
     } catch (error) {
       // The image was removed behind our back: it is looked for again.
       if (engineErrorKind(error) !== 'notFound') throw error;
-      images.forget(action.spec.image);
+      images.forget(action.imageKey);
       throw new EngineError('failed', error instanceof Error ? error.message : String(error), { cause: error });
     }
   }

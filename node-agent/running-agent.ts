@@ -16,6 +16,7 @@ import type { Manager } from '../runtime/manager.ts';
 import { createMetrics, startMetricsServer } from '../runtime/metrics.ts';
 import type { Metrics, MetricsServer } from '../runtime/metrics.ts';
 import { Convergence } from './convergence.ts';
+import { imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
@@ -23,8 +24,15 @@ import type { Engine } from './engine/engine.ts';
 import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
 import type { ImageStore } from './image-store.ts';
+import type { GuardedImages } from './images/guarded-images.ts';
+import { ImageCollector } from './images/image-collector.ts';
+import { ImagePuller } from './images/image-puller.ts';
+import type { ImageRoom } from './images/image-puller.ts';
+import { measureImage } from './images/measure-image.ts';
+import { readCredentials } from './images/read-credentials.ts';
+import { roomForImages } from './images/room-for-images.ts';
 import { readDisk } from './inventory/machine.ts';
-import type { Machine } from './inventory/machine.ts';
+import type { Disk, Machine } from './inventory/machine.ts';
 import type { Journal } from './journal/journal.ts';
 import type { BandwidthLimits } from './limits/bandwidth/bandwidth-limits.ts';
 import { offeredBandwidth } from './limits/bandwidth/offered-bandwidth.ts';
@@ -54,6 +62,11 @@ export interface RunningAgentOptions {
   network?: PoolNetworkControl;
   /** Stopped at the end. */
   ownerPolicy: PolicyKeeper;
+  guarded: GuardedImages;
+  /** Whether unused images may be removed: not where the engine is somebody else's. */
+  collectImages: boolean;
+  /** Of the engine's network, a file for `nsenter`; absent: the machine's own. */
+  engineNamespace?: string;
   /** Where Prometheus is served; absent: nowhere. */
   metricsListen?: { host: string; port: number };
   /** How often instances are measured; 10 s when absent. */
@@ -78,6 +91,7 @@ export class RunningAgent {
   readonly #observed: ObservedContainers;
   readonly #recorder: EventRecorder;
   readonly #images: ImageStore;
+  readonly #collector: ImageCollector | undefined;
   readonly #diskUsage: DiskUsage;
   readonly #usage: UsageMonitor;
   readonly #providerUsage: ProviderUsage;
@@ -103,7 +117,19 @@ export class RunningAgent {
     this.#providerInformer = createInformer(client, providers, { fieldSelector: `metadata.name=${providerName}`, logger });
     this.#observed = new ObservedContainers(engine, providerUid);
     this.#recorder = createEventRecorder({ client, component: 'potluck-agent', instance: providerName, logger });
-    this.#images = createImageStore({ engine, onChange: (reference) => this.#onImage(reference), logger });
+    const puller = new ImagePuller({
+      engine,
+      guarded: options.guarded,
+      credentials: (want) => readCredentials(client, want),
+      measure: (reference, credentials, signal) => {
+        const question = { reference, architecture: machine.architecture, ...(credentials === undefined ? {} : { credentials }) };
+        return measureImage(question, options.engineNamespace, signal);
+      },
+      room: () => this.#room(),
+      onNoRoom: () => this.#collector?.lookSoon(),
+    });
+    this.#images = createImageStore({ engine, puller, onChange: (key) => this.#onImage(key), logger });
+    if (options.collectImages) this.#collector = this.#startCollector();
     const containerIds = (): string[] => [...this.#observed.byInstance.values()].flat().map(({ id }) => id);
     this.#diskUsage = startDiskUsage({ engine, containerIds });
     this.#usage = new UsageMonitor({
@@ -190,6 +216,7 @@ export class RunningAgent {
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
     await this.#usage.stop();
+    await this.#collector?.stop();
     await Promise.all([this.#images.stop(), this.#diskUsage.stop(), this.#providerUsage.stop(), this.#reporter.stop()]);
     await Promise.all([this.#lease?.stop(), this.#recorder.stop()]);
     await this.#options.journal.close();
@@ -251,10 +278,40 @@ export class RunningAgent {
     };
   }
 
-  #onImage(reference: string): void {
-    for (const { spec, metadata } of this.#informer.list()) {
-      if (spec.image === reference && metadata.uid !== undefined) this.#convergence.enqueue(metadata.uid);
+  #onImage(key: string): void {
+    for (const instance of this.#informer.list()) {
+      const { uid } = instance.metadata;
+      if (uid !== undefined && imageWant(instance).key === key) this.#convergence.enqueue(uid);
     }
+  }
+
+  #startCollector(): ImageCollector {
+    const { engine, guarded, logger } = this.#options;
+    return new ImageCollector({
+      engine,
+      disk: () => this.#readDisk(),
+      usedIds: () => this.#usedImages(),
+      pulling: () => this.#images.pulling(),
+      onRemoved: (id) => guarded.delete(id),
+      logger,
+      nowMs: () => Date.now(),
+    });
+  }
+
+  /** By containers, and by instances that wait for one. */
+  #usedImages(): string[] {
+    const ofContainers = [...this.#observed.byInstance.values()].flat().map(({ imageId }) => imageId);
+    const ofStates = [...this.#images.states.values()].flatMap((state) => (state.kind === 'present' ? state.info.id : []));
+    return [...ofContainers, ...ofStates];
+  }
+
+  async #room(): Promise<ImageRoom> {
+    return roomForImages(await this.#readDisk(), this.#provider.spec.maxImageSize);
+  }
+
+  async #readDisk(): Promise<Disk> {
+    const { dataRoot } = this.#health.info ?? (await this.#options.engine.info());
+    return readDisk(dataRoot);
   }
 
   #onUsage(containerId: string): void {
@@ -266,12 +323,13 @@ export class RunningAgent {
   async #measure(): Promise<Measured> {
     const engine = this.#health.info ?? (await this.#options.engine.info());
     const { machine, ownerPolicy } = this.#options;
-    return { machine, disk: await readDisk(engine.dataRoot), engine, ownerPolicy: ownerPolicy.current() };
+    return { machine, disk: await this.#readDisk(), engine, ownerPolicy: ownerPolicy.current() };
   }
 
   async #keepLooking(): Promise<void> {
     while (await delay(resyncMs, true, { signal: this.#stopping.signal }).catch(() => false)) {
-      this.#images.keepOnly((reference) => this.#informer.list().some(({ spec }) => spec.image === reference));
+      const wanted = new Set(this.#informer.list().map((instance) => imageWant(instance).key));
+      this.#images.keepOnly((key) => wanted.has(key));
       if (this.#health.isReady) await this.#observed.listAll().catch((error: unknown) => this.#health.noteAbsence(error));
       this.#convergence.enqueueAll();
     }

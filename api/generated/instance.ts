@@ -23,6 +23,17 @@ export interface Instance {
      */
     image: string;
     /**
+     * Secrets of the instance's namespace, of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg, that open the registry of the image. The provider that pulls it reads them.
+     *
+     * Items: One secret.
+     */
+    imagePullSecrets?: {
+      /**
+       * The secret's name.
+       */
+      name: string;
+    }[];
+    /**
      * The entrypoint, as in a Kubernetes container. The image's own is used when this is absent. A change recreates the container.
      */
     command?: string[];
@@ -311,6 +322,19 @@ export interface Instance {
      * The image that the container runs, by digest.
      */
     imageID?: string;
+    /**
+     * What the image meant when it was first pulled for this instance. Every later placement runs the same bytes, until the image in the spec changes. Absent for an image that came from no registry.
+     */
+    resolvedImage?: {
+      /**
+       * The image of the spec that was resolved.
+       */
+      image: string;
+      /**
+       * The digest that the registry had for it.
+       */
+      digest: string;
+    };
     /**
      * How often the container was started again since this placement.
      */

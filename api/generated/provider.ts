@@ -58,6 +58,10 @@ export interface Provider {
       [k: string]: number | string;
     };
     /**
+     * The largest image that is taken, by the bytes that it has on the disk. What the disk has room for where absent.
+     */
+    maxImageSize?: number | string;
+    /**
      * The owner's switch. False takes no new instances, and after the grace period stops those that run, has them placed elsewhere and removes them here.
      */
     available?: boolean;

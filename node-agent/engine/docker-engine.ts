@@ -16,8 +16,9 @@ import type {
   EngineEventStream,
   EngineInfo,
   ImageInfo,
+  ListedImage,
   ObservedContainer,
-  PullProgress,
+  PullOptions,
 } from './engine.ts';
 
 /** An engine that takes longer for a small thing is as good as away. */
@@ -127,12 +128,36 @@ class DockerEngine implements Engine {
     });
   }
 
-  async pullImage(reference: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
+  async pullImage(reference: string, { onProgress, signal, credentials }: PullOptions): Promise<void> {
     try {
-      const stream = await this.#docker.pull(withTag(reference), { abortSignal: signal });
+      const authconfig = credentials === undefined ? {} : { authconfig: { ...credentials, serveraddress: '' } };
+      const stream = await this.#docker.pull(withTag(reference), { abortSignal: signal, ...authconfig });
       await readPull(stream, onProgress, signal);
     } catch (error) {
       throw classify(error);
+    }
+  }
+
+  async listImages(): Promise<ListedImage[]> {
+    const listed = await withDeadline(callTimeoutMs, (abortSignal) => this.#docker.listImages({ abortSignal } as object));
+    return listed.map(({ Id, Size, RepoTags, RepoDigests }) => ({
+      id: Id,
+      sizeBytes: Size,
+      tags: named(RepoTags),
+      digests: named(RepoDigests),
+    }));
+  }
+
+  async removeImage(id: string): Promise<void> {
+    const image = (await this.listImages()).find((each) => each.id === id);
+    if (image === undefined) return;
+    // By id it would have to be forced where there are several names, and force takes it from stopped containers too.
+    for (const name of [...image.tags, ...image.digests, id]) {
+      await unlessMissing(() =>
+        withDeadline(startTimeoutMs, (abortSignal) =>
+          this.#docker.getImage(encodeURIComponent(name)).remove({ force: false, noprune: false, abortSignal } as object),
+        ),
+      );
     }
   }
 
@@ -171,6 +196,11 @@ async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> 
     if (engineErrorKind(error) === 'notFound') return undefined;
     throw error;
   }
+}
+
+/** Docker lists nameless images as `<none>`. */
+function named(names: readonly string[] | null | undefined): string[] {
+  return (names ?? []).filter((name) => !name.includes('<none>'));
 }
 
 /** For calls that find the container where they would bring it. */

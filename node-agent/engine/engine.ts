@@ -21,8 +21,12 @@ export interface Engine {
   updateLimits(id: string, limits: ContainerLimits): Promise<void>;
   /** Undefined when the engine does not have the image. */
   inspectImage(reference: string): Promise<ImageInfo | undefined>;
-  /** Resolves when the image is there. */
-  pullImage(reference: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void>;
+  /** Resolves when the image is there, and the registry lets whoever has these credentials have it, also if it was there before. */
+  pullImage(reference: string, options: PullOptions): Promise<void>;
+  /** All that the engine has. */
+  listImages(): Promise<ListedImage[]>;
+  /** With all its names. Rejects with `conflict` while a container uses it; resolves also when it is gone. */
+  removeImage(id: string): Promise<void>;
   /** What happens to containers of one provider, from now on; goes on over restarts of the engine and misses nothing that the engine remembers. */
   watchEvents(options: EngineEventOptions): EngineEventStream;
   /** Bytes that the container wrote to its own layer; undefined when there is no such container. */
@@ -117,6 +121,18 @@ export interface ImageInfo {
   volumes?: readonly string[];
   /** `name@sha256:…`, empty for images that came from no registry. */
   digests: readonly string[];
+}
+
+export interface ListedImage extends ImageInfo {
+  /** `name:tag`; empty for one that is known by its digest alone. */
+  tags: readonly string[];
+}
+
+export interface PullOptions {
+  onProgress: (progress: PullProgress) => void;
+  signal: AbortSignal;
+  /** Absent: as anybody. Never kept, never logged. */
+  credentials?: { username: string; password: string };
 }
 
 /** Sums over the layers that the engine has told of so far. */

@@ -13,8 +13,9 @@ import type {
   EngineEventStream,
   EngineInfo,
   ImageInfo,
+  ListedImage,
   ObservedContainer,
-  PullProgress,
+  PullOptions,
 } from './engine.ts';
 
 export interface FakeCall {
@@ -70,7 +71,7 @@ export class FakeEngine implements Engine {
   createContainer(spec: ContainerSpec): Promise<string> {
     return this.#call('createContainer', spec.name, () => {
       if (this.#find(spec.name) !== undefined) throw new EngineError('conflict', `the name ${spec.name} is in use`);
-      const image = this.images.get(spec.image);
+      const image = this.#image(spec.image);
       if (image === undefined) throw new EngineError('notFound', `no such image: ${spec.image}`);
       const id = String(this.#nextId++).padStart(64, '0');
       this.add({
@@ -136,10 +137,27 @@ export class FakeEngine implements Engine {
   }
 
   inspectImage(reference: string): Promise<ImageInfo | undefined> {
-    return this.#call('inspectImage', reference, () => this.images.get(reference));
+    return this.#call('inspectImage', reference, () => this.#image(reference));
   }
 
-  pullImage(reference: string, onProgress: (progress: PullProgress) => void): Promise<void> {
+  listImages(): Promise<ListedImage[]> {
+    return this.#call('listImages', '', () => {
+      const byId = Map.groupBy(this.images, ([, { id }]) => id);
+      return [...byId.values()].flatMap(([first, ...rest]) => {
+        if (first === undefined) return [];
+        return [{ ...first[1], tags: [first, ...rest].map(([name]) => name) }];
+      });
+    });
+  }
+
+  removeImage(id: string): Promise<void> {
+    return this.#call('removeImage', id, () => {
+      if ([...this.containers.values()].some(({ imageId }) => imageId === id)) throw new EngineError('conflict', `${id} is in use`);
+      for (const [name, image] of this.images) if (image.id === id) this.images.delete(name);
+    });
+  }
+
+  pullImage(reference: string, { onProgress }: PullOptions): Promise<void> {
     return this.#call('pullImage', reference, () => {
       const image = this.registry.get(reference);
       if (image === undefined) throw new EngineError('failed', `no registry has ${reference}`);
@@ -175,6 +193,11 @@ export class FakeEngine implements Engine {
     Object.assign(container, { state: 'exited', exitCode, oomKilled, finishedAtMs: this.nowMs });
     if (oomKilled) this.#tell(container.id, 'oom');
     this.#tell(container.id, 'die');
+  }
+
+  /** By name, or by a digest that it has. */
+  #image(reference: string): ImageInfo | undefined {
+    return this.images.get(reference) ?? [...this.images.values()].find(({ digests }) => digests.includes(reference));
   }
 
   #find(idOrName: string): (ObservedContainer & { spec: ContainerSpec }) | undefined {

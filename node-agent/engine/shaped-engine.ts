@@ -8,8 +8,9 @@ import type {
   EngineEventStream,
   EngineInfo,
   ImageInfo,
+  ListedImage,
   ObservedContainer,
-  PullProgress,
+  PullOptions,
 } from './engine.ts';
 
 export class ShapedEngine implements Engine {
@@ -68,8 +69,16 @@ export class ShapedEngine implements Engine {
     return this.#engine.inspectImage(reference);
   }
 
-  pullImage(reference: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
-    return this.#engine.pullImage(reference, onProgress, signal);
+  pullImage(reference: string, options: PullOptions): Promise<void> {
+    return this.#engine.pullImage(reference, options);
+  }
+
+  listImages(): Promise<ListedImage[]> {
+    return this.#engine.listImages();
+  }
+
+  removeImage(id: string): Promise<void> {
+    return this.#engine.removeImage(id);
   }
 
   watchEvents(options: EngineEventOptions): EngineEventStream {

@@ -4,9 +4,13 @@ import { instanceUidLabel, providerLabel } from '../../api/names.ts';
 import { secrets } from '../../api/resource-type.ts';
 import { containerName, decide, isRunning, mostInstances, wantedLimits } from './converge.ts';
 import { SimulatedAgent } from '../../test/support/simulated-agent.ts';
-import type { DesiredInstance } from './world.ts';
+import type { DesiredInstance, ImageWant } from './world.ts';
 
 const uids = ['a', 'b', 'c', 'd'];
+
+function imageOf(reference: string): ImageWant {
+  return { key: reference, reference, written: reference, namespace: 'ns', pullSecrets: [] };
+}
 
 function instance(uid: string, overrides: Partial<DesiredInstance> = {}): DesiredInstance {
   return {
@@ -20,7 +24,8 @@ function instance(uid: string, overrides: Partial<DesiredInstance> = {}): Desire
     powerState: 'Running',
     restartPolicy: 'Always',
     specHash: 'image:1',
-    container: { image: 'image:1', hostname: uid },
+    container: { hostname: uid },
+    image: imageOf('image:1'),
     environment: [],
     resources: {
       cpuRequestMillicores: 500,
@@ -169,8 +174,8 @@ function edit(desired: DesiredInstance, kind: string): void {
     desired.resources = { ...desired.resources, ingressBitsPerSecond };
   }
   if (kind === 'changeImage') {
-    const image = desired.container.image === 'image:1' ? 'image:2' : 'image:1';
-    desired.container = { ...desired.container, image };
+    const image = desired.image.written === 'image:1' ? 'image:2' : 'image:1';
+    desired.image = imageOf(image);
     desired.specHash = image;
   }
 }
@@ -208,7 +213,7 @@ function assertConverged(agent: SimulatedAgent): void {
       continue;
     }
     assert.equal(container?.state, 'running', `${uid} should run`);
-    assert.equal(container.image, desired.container.image);
+    assert.equal(container.image, desired.image.reference);
     assert.deepEqual(container.limits, wantedLimits(world, desired));
     assert.equal(agent.statuses.get(uid)?.phase, 'Running');
     assert.equal(agent.statuses.get(uid)?.observedEpoch, desired.epoch);

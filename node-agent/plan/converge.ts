@@ -7,6 +7,7 @@
  * - an older placement than the journal knows is a stale view, and nothing is done about it;
  * - nothing runs without walls.
  */
+import { digestOf, pinnedReference } from '../../api/image-reference.ts';
 import { instanceLabel, instanceUidLabel, providerLabel } from '../../api/names.ts';
 import { reasons } from '../../api/reasons.ts';
 import type { ContainerLimits, ContainerSpec, ObservedContainer } from '../engine/engine.ts';
@@ -135,8 +136,8 @@ function hold(context: Context, container: ObservedContainer | undefined, { reas
 
 /** What must hold before a container is made: undefined when it does. */
 function needsImage({ world, desired }: Context): Decision | undefined {
-  const { image } = desired.container;
-  const state = world.images.get(image);
+  const { image } = desired;
+  const state = world.images.get(image.key);
   switch (state?.kind) {
     case 'present':
       if (state.info.volumes?.includes('/') !== true) return undefined;
@@ -146,7 +147,7 @@ function needsImage({ world, desired }: Context): Decision | undefined {
     case 'missing':
       return { action: { type: 'pull', uid: desired.uid, image } };
     case 'pulling':
-      return wait(reasons.pulling, `The image ${image} is being pulled`);
+      return wait(reasons.pulling, `The image ${image.written} is being pulled`);
     case 'failed':
       if (state.retryAtMs <= world.nowMs) return { action: { type: 'pull', uid: desired.uid, image } };
       return wait(reasons.imagePullBackOff, state.message, state.retryAtMs);
@@ -167,11 +168,16 @@ function create(context: Context): Decision {
   }
   const blocked = waitForWalls(world) ?? needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
   if (blocked !== undefined) return blocked;
-  const image = world.images.get(desired.container.image);
-  const imageBytes = image?.kind === 'present' ? image.info.sizeBytes : 0;
+  const { key, reference } = desired.image;
+  const image = world.images.get(key);
+  const info = image?.kind === 'present' ? image.info : undefined;
+  const imageBytes = info?.sizeBytes ?? 0;
+  // By digest where there is one: a tag may be moved by another pull meanwhile.
+  const digest = digestOf(reference, info?.digests ?? []);
   const diskBytes = imageBytes + desired.resources.diskLimitBytes;
   const spec: Omit<ContainerSpec, 'env'> = {
     ...desired.container,
+    image: digest === undefined ? reference : pinnedReference(reference, digest),
     name: containerName(desired.uid),
     labels: {
       [instanceUidLabel]: desired.uid,
@@ -183,7 +189,7 @@ function create(context: Context): Decision {
     ...(world.diskQuota && desired.resources.diskLimitBytes > 0 ? { diskBytes } : {}),
   };
   const environment = { namespace: desired.namespace, entries: desired.environment };
-  return { action: { type: 'create', uid: desired.uid, spec, environment, journal: { ...journal, stopRequested: false } } };
+  return { action: { type: 'create', uid: desired.uid, imageKey: key, spec, environment, journal: { ...journal, stopRequested: false } } };
 }
 
 /** The new image is fetched while the old container still runs. */

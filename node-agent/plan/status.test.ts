@@ -31,9 +31,9 @@ const desired = {
   finished: false,
   powerState: 'Running',
   restartPolicy: 'Always',
-  container: { image: 'debian:12' },
-  resources: { diskLimitBytes: 100 * mebibyte },
-} as DesiredInstance;
+  image: { key: 'debian:12', reference: 'debian:12', written: 'debian:12', namespace: 'ns', pullSecrets: [] },
+  resources: { diskLimitBytes: 100 * mebibyte } as DesiredInstance['resources'],
+} as unknown as DesiredInstance;
 
 function statusOf(overrides: Partial<StatusInput> = {}, wanted: Partial<DesiredInstance> = {}): InstanceStatus {
   return instanceStatus({

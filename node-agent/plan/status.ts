@@ -2,6 +2,7 @@
 import { setCondition } from '../../api/conditions.ts';
 import type { ConditionUpdate } from '../../api/conditions.ts';
 import type { Instance } from '../../api/generated/instance.ts';
+import { digestOf, pinnedReference } from '../../api/image-reference.ts';
 import type { Condition } from '../../api/object.ts';
 import { conditionTypes, reasons } from '../../api/reasons.ts';
 import { formatTime } from '../../api/time.ts';
@@ -40,7 +41,7 @@ interface Situation {
 
 export function instanceStatus(input: StatusInput): InstanceStatus {
   if (input.decision.waiting?.reason === reasons.engineUnavailable) return unknownStatus(input);
-  const { current, desired, journal, container, image } = input;
+  const { current, desired, journal, container } = input;
   const situation = situationOf(input);
   const conditions = conditionsOf(input, situation).reduce<Condition[] | undefined>(
     (all, update) => setCondition(all, { ...update, observedGeneration: desired.generation }, input.nowMs),
@@ -57,8 +58,10 @@ export function instanceStatus(input: StatusInput): InstanceStatus {
   };
   if (container === undefined) delete status.containerID;
   else status.containerID = `docker://${container.id}`;
-  const imageId = image?.kind === 'present' ? (image.info.digests[0] ?? image.info.id) : undefined;
-  if (container !== undefined) status.imageID = container.imageId === imageIdOf(image) ? (imageId ?? container.imageId) : container.imageId;
+  if (container !== undefined) status.imageID = imageIdOf(input, container);
+  const resolved = resolvedImage(input);
+  if (resolved === undefined) delete status.resolvedImage;
+  else status.resolvedImage = resolved;
   const lastEnd = journal.lastEnd;
   if (lastEnd === undefined) delete status.lastState;
   else status.lastState = { terminated: terminated(lastEnd) };
@@ -73,8 +76,22 @@ function unknownStatus({ current, desired, journal, nowMs }: StatusInput): Insta
   return { ...current, observedGeneration: desired.generation, observedEpoch: journal.epoch, conditions };
 }
 
-function imageIdOf(image: ImageState | undefined): string | undefined {
-  return image?.kind === 'present' ? image.info.id : undefined;
+/** By digest where the image came from a registry; by the engine's id otherwise. */
+function imageIdOf({ current, image, desired }: StatusInput, container: ObservedContainer): string {
+  if (image?.kind === 'present' && image.info.id === container.imageId) {
+    const digest = digestOf(desired.image.reference, image.info.digests);
+    return digest === undefined ? container.imageId : pinnedReference(desired.image.written, digest);
+  }
+  // The image is not looked up while its container lives: what was said of the same container holds.
+  return current.containerID === `docker://${container.id}` && current.imageID !== undefined ? current.imageID : container.imageId;
+}
+
+/** Said once, by the first provider that had the image; it stays until the spec names another. */
+function resolvedImage({ current, image, desired }: StatusInput): InstanceStatus['resolvedImage'] {
+  const { written, reference } = desired.image;
+  if (current.resolvedImage?.image === written) return current.resolvedImage;
+  const digest = image?.kind === 'present' ? digestOf(reference, image.info.digests) : undefined;
+  return digest === undefined ? undefined : { image: written, digest };
 }
 
 function situationOf(input: StatusInput): Situation {
@@ -157,7 +174,7 @@ function defaultReason(decision: Decision): string {
 
 function defaultMessage(decision: Decision, desired: DesiredInstance): string {
   return decision.action?.type === 'recreate'
-    ? `The container is made anew from ${desired.container.image}`
+    ? `The container is made anew from ${desired.image.written}`
     : 'The container is being made and started';
 }
 
@@ -190,14 +207,22 @@ function throttledCondition({ desired, current }: StatusInput): ConditionUpdate 
 
 /** Undefined while it is not known: what was said stays. */
 function imageCondition({ desired, image }: StatusInput): ConditionUpdate | undefined {
-  const { image: reference } = desired.container;
+  const { written: reference } = desired.image;
   const type = conditionTypes.imageReady;
   switch (image?.kind) {
     case undefined:
       return undefined;
     case 'present': {
       const reason = image.pulled ? reasons.pulled : reasons.present;
-      return { type, status: 'True', reason, message: image.pulled ? `${reference} was pulled` : `${reference} was there already` };
+      const said = image.pulled ? `${reference} was pulled` : `${reference} was there already`;
+      // By its id it cannot be had elsewhere.
+      const isImported = digestOf(desired.image.reference, image.info.digests) === undefined;
+      return {
+        type,
+        status: 'True',
+        reason,
+        message: isImported ? `${said}; no registry has it, so another provider may have another` : said,
+      };
     }
     case 'missing':
       return { type, status: 'False', reason: reasons.pulling, message: `${reference} must be pulled` };
@@ -209,7 +234,7 @@ function imageCondition({ desired, image }: StatusInput): ConditionUpdate | unde
 }
 
 function pullMessage(desired: DesiredInstance, image: ImageState & { kind: 'pulling' }): string {
-  return `${desired.container.image} is being pulled: ${image.progress ?? 'waiting for its turn'}`;
+  return `${desired.image.written} is being pulled: ${image.progress ?? 'waiting for its turn'}`;
 }
 
 function terminated(end: ContainerEnd): NonNullable<NonNullable<InstanceStatus['state']>['terminated']> {

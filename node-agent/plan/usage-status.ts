@@ -1,6 +1,9 @@
 /** Usage as statuses say it. Pure. */
+import { formatQuantity, quantityFromUnits } from '../../api/quantity.ts';
 import { formatTime } from '../../api/time.ts';
 import type { ReportedUsage } from '../usage/usage-rate.ts';
+
+const mebibyte = 1024 * 1024;
 
 export interface UsageStatus {
   usage: Record<string, string>;
@@ -34,12 +37,10 @@ export function withoutUsage<T extends object>(status: T): Omit<T, keyof UsageSt
 }
 
 function wholeMillicores(millis: number): string {
-  return millis % 1000 === 0 ? String(millis / 1000) : `${millis}m`;
+  return formatQuantity({ nanos: BigInt(millis) * 1_000_000n, format: 'DecimalSI' });
 }
 
 /** Coarse, so that a status is not written for each kilobyte. */
 function wholeMebibytes(bytes: number): string {
-  const mebibytes = Math.ceil(bytes / 1024 / 1024);
-  if (mebibytes === 0) return '0';
-  return mebibytes % 1024 === 0 ? `${mebibytes / 1024}Gi` : `${mebibytes}Mi`;
+  return formatQuantity(quantityFromUnits(Math.ceil(bytes / mebibyte) * mebibyte));
 }

@@ -16,7 +16,7 @@ export interface World {
   observed: ReadonlyMap<string, readonly ObservedContainer[]>;
   /** By instance uid. */
   journal: ReadonlyMap<string, JournalEntry>;
-  /** By reference; what is absent was not looked up yet. */
+  /** By {@link ImageWant.key}; what is absent was not looked up yet. */
   images: ReadonlyMap<string, ImageState>;
   cpus: CpuPlan;
   /** Whether the engine holds {@link ContainerSpec.diskBytes}. */
@@ -41,7 +41,8 @@ export interface DesiredInstance {
   restartPolicy: 'Always' | 'OnFailure' | 'Never';
   /** Changes with whatever a container cannot change while it lives. */
   specHash: string;
-  container: Pick<ContainerSpec, 'image' | 'command' | 'args' | 'workingDir' | 'hostname' | 'runtime'>;
+  container: Pick<ContainerSpec, 'command' | 'args' | 'workingDir' | 'hostname' | 'runtime'>;
+  image: ImageWant;
   /** In the order in which they are set; a later one of the same name counts. */
   environment: readonly EnvironmentEntry[];
   /** As the owner's policy cut them. */
@@ -58,6 +59,20 @@ export interface DesiredInstance {
 export interface Hold {
   reason: string;
   message: string;
+}
+
+/** An image as an instance may have it. */
+export interface ImageWant {
+  /** Of those who may use the same: an image that a registry guards is there only for who can open it. */
+  key: string;
+  /** What is pulled: by digest once it was resolved. */
+  reference: string;
+  /** As the spec has it. */
+  written: string;
+  /** Where the secrets are. */
+  namespace: string;
+  /** Names of secrets. */
+  pullSecrets: readonly string[];
 }
 
 /** Variables of a container, with where their values come from: what is in objects is read only when a container is made. */
@@ -125,9 +140,9 @@ export type ImageState =
 export type Action =
   | { type: 'adopt'; uid: string; journal: JournalEntry }
   | { type: 'forget'; uid: string }
-  | { type: 'checkImage'; uid: string; image: string }
-  | { type: 'pull'; uid: string; image: string }
-  | { type: 'create'; uid: string; spec: Omit<ContainerSpec, 'env'>; environment: Environment; journal: JournalEntry }
+  | { type: 'checkImage'; uid: string; image: ImageWant }
+  | { type: 'pull'; uid: string; image: ImageWant }
+  | { type: 'create'; uid: string; imageKey: string; spec: Omit<ContainerSpec, 'env'>; environment: Environment; journal: JournalEntry }
   | { type: 'start'; uid: string; containerId: string; journal: JournalEntry }
   | { type: 'stop'; uid: string; containerId: string; graceSeconds: number; journal: JournalEntry }
   | { type: 'updateLimits'; uid: string; containerId: string; limits: ContainerLimits }

@@ -203,7 +203,7 @@ for (const [name, open] of [
 
     it('fails a pull that no registry answers', async () => {
       await assert.rejects(
-        engine.pullImage('127.0.0.1:1/none:1', () => undefined, AbortSignal.timeout(10_000)),
+        engine.pullImage('127.0.0.1:1/none:1', { onProgress: () => undefined, signal: AbortSignal.timeout(10_000) }),
         EngineError,
       );
     });

@@ -7,21 +7,19 @@ import { writeKubeconfig } from '../../apiserver/access/kubeconfig.ts';
 import type { Instance } from '../../api/generated/instance.ts';
 import type { Provider } from '../../api/generated/provider.ts';
 import { providerUser, providersGroup } from '../../api/names.ts';
+import { boundStatus } from '../../api/placement-status.ts';
 import { instances, providers } from '../../api/resource-type.ts';
 import { createClient } from '../../client/kube-client.ts';
 import type { KubeClient } from '../../client/kube-client.ts';
 import { startAgent } from '../../node-agent/agent.ts';
 import type { Agent, AgentOptions } from '../../node-agent/agent.ts';
-import { silentLogger, createLogger } from '../../runtime/logger.ts';
+import { createLogger } from '../../runtime/logger.ts';
 import { updateStatus } from '../../runtime/status-writer.ts';
 import type { TestApiServer } from './api-server.ts';
 import { eventually } from './eventually.ts';
 
 const namespace = 'default';
 const dayMs = 86_400_000;
-const logger =
-  process.env['POTLUCK_TEST_LOG'] === undefined ? silentLogger : createLogger({ component: 'agent', level: 'debug', format: 'text' });
-
 export type AgentSettings = Partial<Pick<AgentOptions, 'engine' | 'metricsListen' | 'usageIntervalMs'>> & Pick<AgentOptions, 'engine'>;
 
 export class BoundAgent {
@@ -42,14 +40,14 @@ export class BoundAgent {
   }
 
   /** Joins a provider of this name, with credentials of its own, and starts its agent. */
-  static async start(api: TestApiServer, name: string, settings: AgentSettings): Promise<BoundAgent> {
+  static async start(api: TestApiServer, name: string, settings: AgentSettings, spec: Partial<Provider['spec']> = {}): Promise<BoundAgent> {
     const home = await mkdtemp(join(tmpdir(), `potluck-${name}-`));
     const admin = createClient({ kubeconfig: api.kubeconfigPath, userAgent: 'test' });
     const provider = await admin.create(providers, {
       apiVersion: 'potluck.dev/v1alpha1',
       kind: 'Provider',
       metadata: { name },
-      spec: { owner: 'tests', offer: { cpu: '2', memory: '2Gi', disk: '10Gi' } },
+      spec: { owner: 'tests', offer: { cpu: '2', memory: '2Gi', disk: '10Gi' }, ...spec },
     });
     const user = providerUser(provider.metadata.uid ?? '');
     const pki = await openPki({ directory: join(api.home, 'pki'), serverNames: [], now: Date.now });
@@ -74,13 +72,17 @@ export class BoundAgent {
     return this.#agent?.metricsPort ?? 0;
   }
 
+  get logFile(): string {
+    return join(this.home, 'agent.log');
+  }
+
   async startAgent(): Promise<void> {
     this.#agent = await startAgent({
       client: this.#own,
       providerName: this.name,
       providerUid: this.uid,
       home: this.home,
-      logger,
+      logger: createLogger({ component: 'agent', level: 'debug', format: 'text', file: this.logFile }),
       ...this.#settings,
     });
   }
@@ -107,7 +109,7 @@ export class BoundAgent {
   async bind(name: string, epoch: number): Promise<void> {
     await updateStatus(this.admin, instances, { namespace, name }, (draft) => {
       const assignment = { providerName: this.name, providerUID: this.uid, epoch };
-      draft.status = { ...draft.status, phase: 'Assigned', assignment, lastEpoch: epoch, hostname: `tests-${this.name}-${name}` };
+      draft.status = boundStatus(draft, assignment, `tests-${this.name}-${name}`, Date.now());
     });
   }
 

@@ -49,6 +49,8 @@ export const needs = [
   { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },
   { program: 'faketime', package: 'faketime', for: 'test' },
   { program: 'systemd-analyze', package: 'systemd', for: 'test' },
+  { program: 'docker-registry', package: 'docker-registry', for: 'test', services: ['docker-registry.service'] },
+  { program: 'htpasswd', package: 'apache2-utils', for: 'test' },
 ];
 
 const minute = 60_000;
