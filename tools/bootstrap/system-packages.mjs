@@ -41,7 +41,6 @@ export const needs = [
   { program: 'gpgv', package: 'gpgv', for: 'start' },
   { program: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring', for: 'start' },
   { program: 'kubectl', package: 'kubernetes-client', for: 'start', elsewhere: 'https://kubernetes.io/docs/tasks/tools/' },
-  { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },
   { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
   { program: 'openssl', package: 'openssl', for: 'test' },
   { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },
