@@ -104,7 +104,11 @@ async function askForCertificate({ address, identity, request, report }: Asking,
     const { name, der } = request;
     const annotations = joinAnnotations(identity, request, proposal);
     const onPending = (): void => report(`an admin may have to approve it: kubectl certificate approve ${name}`);
-    return await requestCertificate(client, { name, der, annotations }, { timeoutMs: approvalTimeoutMs, signal, onPending });
+    return await requestCertificate(
+      client,
+      { name, der, annotations, mayBeThere: true },
+      { timeoutMs: approvalTimeoutMs, signal, onPending },
+    );
   } catch (error) {
     signal.throwIfAborted();
     const explained = explainJoinFailure(error, { server, requestName: request.name });

@@ -12,6 +12,8 @@ export interface SigningRequest {
   name: string;
   der: Uint8Array;
   annotations?: Readonly<Record<string, string>>;
+  /** It may have been sent before, and who sends it may create nothing any more because of that. */
+  mayBeThere?: boolean;
 }
 
 export interface WaitOptions {
@@ -37,7 +39,7 @@ export class RequestPendingError extends Error {
   override readonly name = 'RequestPendingError';
 }
 
-const polling = { firstMs: 50, growth: 1.5, longestMs: 2_000 };
+const polling = { firstMs: 50, growth: 1.2, longestMs: 2_000 };
 const patienceMs = 3_000;
 
 /** Answers the PEM of the certificate. Rejects with RequestRefusedError, RequestPendingError, ApiError or the transport's error. */
@@ -78,7 +80,7 @@ async function createRequest(client: Client, request: SigningRequest, signal: Ab
   } catch (error) {
     if (isAlreadyExists(error)) return client.get(certificateSigningRequests, { name }, { signal });
     // A token that is spent creates nothing any more, but still reads what it was spent on.
-    if (error instanceof ApiError && (error.code === 401 || error.code === 403)) {
+    if (request.mayBeThere === true && error instanceof ApiError && (error.code === 401 || error.code === 403)) {
       return client.get(certificateSigningRequests, { name }, { signal }).catch(() => Promise.reject(error));
     }
     throw error;

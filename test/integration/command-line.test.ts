@@ -16,7 +16,7 @@ interface Result {
 }
 
 describe('bin/potluck', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let directory: string;
 
   /** Through a symlink, from another directory, with the system's Node first on the PATH. */
