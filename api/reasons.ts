@@ -9,6 +9,8 @@ export const conditionTypes = {
   imageReady: 'ImageReady',
   /** Instance: the agent removed its container and everything that belonged to it. */
   containerRemoved: 'ContainerRemoved',
+  /** Provider: the machine has what its owner offers. */
+  offerWithinCapacity: 'OfferWithinCapacity',
   /** Instance: its disk is nearly full. */
   diskPressure: 'DiskPressure',
   /** Member: every SSH key can be read. */
@@ -49,6 +51,9 @@ export const reasons = {
   noLease: 'NoLease',
   withdrawing: 'Withdrawing',
   withdrawn: 'Withdrawn',
+  // OfferWithinCapacity
+  offerFits: 'OfferFits',
+  offerCut: 'OfferCut',
   // DiskPressure
   diskAlmostFull: 'DiskAlmostFull',
   diskHasRoom: 'DiskHasRoom',

@@ -43,7 +43,10 @@ export interface ConvergenceOptions {
   images: ImageStore;
   /** What the API is to be told of a container. */
   usage: (containerId: string) => ReportedUsage | undefined;
-  topology: CpuTopology;
+  /** As it is now. */
+  topology: () => CpuTopology;
+  /** Ids, as they are now. */
+  gpus: () => readonly string[];
   recorder: EventRecorder;
 }
 
@@ -153,6 +156,7 @@ export class Convergence implements Controller {
       journal: journal.entries,
       images: images.states,
       cpus: this.#planCpus(uid),
+      gpus: this.#options.gpus(),
       diskQuota: health.diskQuota,
     };
   }
@@ -170,7 +174,7 @@ export class Convergence implements Controller {
       limitMillis: resources.cpuLimitMillicores,
       current: ownContainers({ observed: observed.byInstance, providerUid }, uid).find(isRunning)?.limits.cpuset ?? '',
     }));
-    const plan = planCpus(topology, demands);
+    const plan = planCpus(topology(), demands);
     for (const [uid, cpuset] of plan.cpusets) if (uid !== current && this.#lastCpus.get(uid) !== cpuset) this.#enqueue(uid);
     this.#lastCpus = plan.cpusets;
     return plan;

@@ -60,6 +60,8 @@ export interface ContainerSpec {
   hostname: string;
   labels: Readonly<Record<string, string>>;
   limits: ContainerLimits;
+  /** Ids of graphics processors that it has for itself. */
+  gpus?: readonly string[];
   /** Hard bound of the image and the writable layer together; absent where the engine has no quota. */
   diskBytes?: number;
 }
@@ -102,6 +104,8 @@ export interface ObservedContainer {
   startedAtMs?: number;
   finishedAtMs?: number;
   limits: ContainerLimits;
+  /** Ids of graphics processors that it was made with; absent for none. */
+  gpus?: readonly string[];
 }
 
 export interface ImageInfo {

@@ -112,6 +112,7 @@ export class SimulatedAgent {
       images: this.#images.states,
       cpus: planCpus(topology, demands),
       diskQuota: true,
+      gpus: ['GPU-1', 'GPU-2'],
     };
   }
 
