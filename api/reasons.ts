@@ -9,6 +9,8 @@ export const conditionTypes = {
   imageReady: 'ImageReady',
   /** Instance: the agent removed its container and everything that belonged to it. */
   containerRemoved: 'ContainerRemoved',
+  /** Provider: the machine has what its owner offers. */
+  offerWithinCapacity: 'OfferWithinCapacity',
   /** Instance: it gets less than its limits, since the machine's owner allows no more. */
   throttled: 'Throttled',
   /** Instance: its disk is nearly full, or full. */
@@ -63,6 +65,9 @@ export const reasons = {
   policyRead: 'PolicyRead',
   noPolicy: 'NoPolicy',
   policyBroken: 'PolicyBroken',
+  // OfferWithinCapacity
+  offerFits: 'OfferFits',
+  offerCut: 'OfferCut',
   // DiskPressure
   diskFull: 'DiskFull',
   diskAlmostFull: 'DiskAlmostFull',

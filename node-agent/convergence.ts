@@ -46,7 +46,10 @@ export interface ConvergenceOptions {
   images: ImageStore;
   /** What the API is to be told of a container. */
   usage: (containerId: string) => ReportedUsage | undefined;
-  topology: CpuTopology;
+  /** As it is now. */
+  topology: () => CpuTopology;
+  /** Ids, as they are now. */
+  gpus: () => readonly string[];
   recorder: EventRecorder;
   /** Why the walls around instances do not stand; undefined when they do. */
   wallsDown: () => string | undefined;
@@ -186,6 +189,7 @@ export class Convergence implements Controller {
       journal: journal.entries,
       images: images.states,
       cpus: this.#planCpus(uid),
+      gpus: this.#options.gpus(),
       diskQuota: health.diskQuota,
       bandwidth: health.bandwidth,
       ...(wallsDown === undefined ? {} : { wallsDown }),
@@ -205,7 +209,7 @@ export class Convergence implements Controller {
       limitMillis: resources.cpuLimitMillicores,
       current: ownContainers({ observed: observed.byInstance, providerUid }, uid).find(isRunning)?.limits.cpuset ?? '',
     }));
-    const plan = planCpus(topology, demands);
+    const plan = planCpus(topology(), demands);
     for (const [uid, cpuset] of plan.cpusets) if (uid !== current && this.#lastCpus.get(uid) !== cpuset) this.#enqueue(uid);
     this.#lastCpus = plan.cpusets;
     return plan;

@@ -1,6 +1,6 @@
 /** Reads an Instance as the agent needs it. */
 import { createHash } from 'node:crypto';
-import { effectiveResources } from '../api/effective-resources.ts';
+import { effectiveResources, gpuResource } from '../api/effective-resources.ts';
 import { pinnedReference } from '../api/image-reference.ts';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
@@ -92,11 +92,14 @@ function sourceOf(secret: Reference, configMap: Reference): EnvironmentSource | 
 }
 
 /** Of what makes a new container necessary; of secrets and config maps that is their names, as in Kubernetes. */
-function specHash({ image, command, args, env = [], envFrom = [], workingDir, isolation = 'Standard' }: Instance['spec']): string {
+function specHash(spec: Instance['spec']): string {
+  const { image, command, args, env = [], envFrom = [], workingDir, resources, isolation = 'Standard' } = spec;
   const variables = env.map(({ name, value = '', valueFrom }) => (valueFrom === undefined ? [name, value] : [name, value, valueFrom]));
   const parts: unknown[] = [image, command ?? null, args ?? null, variables, workingDir ?? null];
   // Only where there is one: instances without keep the hash that they have.
   if (envFrom.length > 0) parts.push(envFrom);
   if (isolation !== 'Standard') parts.push(isolation);
+  const gpus = resources.requests[gpuResource] ?? resources.limits?.[gpuResource];
+  if (gpus !== undefined) parts.push({ gpus: String(gpus) });
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }

@@ -1,4 +1,6 @@
 /** Tells the API what this machine is and has: in Provider.status for everybody, in ProviderInventory for its owner. */
+import { setCondition } from '../api/conditions.ts';
+import type { ConditionUpdate } from '../api/conditions.ts';
 import type { ProviderInventory } from '../api/generated/provider-inventory.ts';
 import type { Provider } from '../api/generated/provider.ts';
 import { apiVersionOf, providerInventories, providers } from '../api/resource-type.ts';
@@ -6,9 +8,8 @@ import { formatTime, parseTime } from '../api/time.ts';
 import { isNotFound } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
 import { updateStatus } from '../runtime/status-writer.ts';
-import { setCondition } from '../api/conditions.ts';
 import type { EngineInfo } from './engine/engine.ts';
-import { allocatableOf, capacityOf } from './inventory/capacity.ts';
+import { allocatableOf, capacityOf, judgeOffer } from './inventory/capacity.ts';
 import { packageCount, threadCount } from './inventory/cpu-topology.ts';
 import type { Disk, Machine } from './inventory/machine.ts';
 import { ownerPolicyCondition } from './owner-policy/policy-condition.ts';
@@ -48,7 +49,11 @@ export async function reportProvider(measured: Measured, { client, provider, age
         capacity: capacityOf(measured.machine, measured.disk),
         allocatable: allocatableOf([draft.spec.offer, ownerPolicy.policy.total], measured.machine, measured.disk),
         systemInfo: systemInfo(measured, agentVersion),
-        conditions: setCondition(draft.status?.conditions, { ...ownerPolicyCondition(ownerPolicy), observedGeneration }, Date.now()),
+        conditions: setCondition(
+          setCondition(draft.status?.conditions, { ...ownerPolicyCondition(ownerPolicy), observedGeneration }, Date.now()),
+          offerCondition(measured, draft),
+          Date.now(),
+        ),
       };
       if (ownerPolicy.status === undefined) delete draft.status.ownerPolicy;
       else draft.status.ownerPolicy = ownerPolicy.status;
@@ -56,6 +61,11 @@ export async function reportProvider(measured: Measured, { client, provider, age
     },
     { signal },
   );
+}
+
+function offerCondition({ machine, disk }: Measured, { spec, metadata }: Provider): ConditionUpdate {
+  const { generation } = metadata;
+  return { ...judgeOffer(spec.offer, machine, disk), ...(generation === undefined ? {} : { observedGeneration: generation }) };
 }
 
 function systemInfo({ machine, engine }: Measured, agentVersion: string): NonNullable<NonNullable<Provider['status']>['systemInfo']> {
@@ -141,6 +151,7 @@ function inventoryStatus({ machine, disk, engine }: Measured): InventoryStatus {
       topology: topology.cores.map((core) => ({ package: core.package, core: core.core, threads: core.threads })),
     },
     memory: String(machine.memoryBytes),
+    ...(machine.gpus.length === 0 ? {} : { gpus: machine.gpus }),
     disks: [{ path: disk.path, fileSystem: disk.fileSystem, size: String(disk.sizeBytes), free: String(disk.freeBytes) }],
     engine: {
       name: engine.name,

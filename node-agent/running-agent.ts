@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
 import { instanceUidLabel } from '../api/names.ts';
+import { reasons } from '../api/reasons.ts';
 import { instances, providers } from '../api/resource-type.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
@@ -31,7 +32,8 @@ import type { ImageRoom } from './images/image-puller.ts';
 import { measureImage } from './images/measure-image.ts';
 import { readCredentials } from './images/read-credentials.ts';
 import { roomForImages } from './images/room-for-images.ts';
-import { readDisk } from './inventory/machine.ts';
+import { MachineWatch } from './inventory/machine-watch.ts';
+import { readDisk, readMachine } from './inventory/machine.ts';
 import type { Disk, Machine } from './inventory/machine.ts';
 import type { Journal } from './journal/journal.ts';
 import type { BandwidthLimits } from './limits/bandwidth/bandwidth-limits.ts';
@@ -93,6 +95,7 @@ export class RunningAgent {
   readonly #images: ImageStore;
   readonly #collector: ImageCollector | undefined;
   readonly #diskUsage: DiskUsage;
+  readonly #machine: MachineWatch;
   readonly #usage: UsageMonitor;
   readonly #providerUsage: ProviderUsage;
   readonly #health: EngineHealth;
@@ -146,7 +149,14 @@ export class RunningAgent {
       provider: () => this.#provider,
       usage: () => this.#usage.toldTotal(),
     });
-    this.#reporter = new ProviderReporter({ client, logger, provider: () => this.#provider, measure: () => this.#measure() });
+    this.#reporter = new ProviderReporter({
+      client,
+      logger,
+      provider: () => this.#provider,
+      measure: () => this.#measure(),
+      onOfferCut: (provider, sentence) => this.#recorder.record(provider, 'Warning', reasons.offerCut, sentence),
+    });
+    this.#machine = new MachineWatch({ machine, read: () => readMachine('/'), onChange: () => this.#onMachine(), logger });
     this.#health = new EngineHealth({
       engine,
       providerUid,
@@ -170,7 +180,8 @@ export class RunningAgent {
       journal,
       images: this.#images,
       usage: (id) => this.#usage.told(id),
-      topology: machine.topology,
+      topology: () => this.#machine.machine.topology,
+      gpus: () => this.#machine.machine.gpus.map(({ id }) => id),
       recorder: this.#recorder,
       wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
       policy: () => ownerPolicy.current().status,
@@ -216,7 +227,7 @@ export class RunningAgent {
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
     await this.#usage.stop();
-    await this.#collector?.stop();
+    await Promise.all([this.#collector?.stop(), this.#machine.stop()]);
     await Promise.all([this.#images.stop(), this.#diskUsage.stop(), this.#providerUsage.stop(), this.#reporter.stop()]);
     await Promise.all([this.#lease?.stop(), this.#recorder.stop()]);
     await this.#options.journal.close();
@@ -259,7 +270,6 @@ export class RunningAgent {
   }
 
   #facts(): AgentFacts {
-    const { machine } = this.#options;
     const all = this.#informer.list();
     const phases = Map.groupBy(all, ({ status }) => status?.phase ?? 'Pending');
     const instanceOf = (uid = ''): Instance | undefined => this.#informer.byIndex('uid', uid)[0];
@@ -267,7 +277,7 @@ export class RunningAgent {
       instance === undefined ? 0 : (this.#convergence.read(instance)?.resources.diskLimitBytes ?? 0);
     return {
       measured: this.#usage.measured(),
-      machine,
+      machine: this.#machine.machine,
       diskBytes: (id) => this.#diskUsage.of(id),
       diskLimitBytes: ({ labels }) => limitOf(instanceOf(labels[instanceUidLabel])),
       phases: new Map([...phases].map(([phase, { length }]) => [phase, length])),
@@ -276,6 +286,11 @@ export class RunningAgent {
       samplingSeconds: this.#usage.samplingSeconds,
       pulls: this.#images.pulls,
     };
+  }
+
+  #onMachine(): void {
+    this.#reporter.reportSoon();
+    this.#convergence.enqueueAll();
   }
 
   #onImage(key: string): void {
@@ -322,8 +337,8 @@ export class RunningAgent {
 
   async #measure(): Promise<Measured> {
     const engine = this.#health.info ?? (await this.#options.engine.info());
-    const { machine, ownerPolicy } = this.#options;
-    return { machine, disk: await this.#readDisk(), engine, ownerPolicy: ownerPolicy.current() };
+    const { ownerPolicy } = this.#options;
+    return { machine: this.#machine.machine, disk: await this.#readDisk(), engine, ownerPolicy: ownerPolicy.current() };
   }
 
   async #keepLooking(): Promise<void> {

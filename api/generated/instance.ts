@@ -141,7 +141,7 @@ export interface Instance {
      */
     resources: {
       /**
-       * What placement reserves on the provider, by resource: cpu in cores, memory and disk in bytes. A request of whole cores is pinned to whole cores. Memory is the soft limit.
+       * What placement reserves on the provider, by resource: cpu in cores, memory and disk in bytes, nvidia.com/gpu in whole graphics processors. A request of whole cores is pinned to whole cores. Memory is the soft limit.
        */
       requests: {
         /**
@@ -150,7 +150,7 @@ export interface Instance {
         [k: string]: number | string;
       };
       /**
-       * What is enforced, by resource: cpu in cores, memory and disk in bytes, pids as a count, ingress-bandwidth and egress-bandwidth in bits per second. Where absent: cpu is the request, memory the provider's perInstanceMax, disk the request, pids 512.
+       * What is enforced, by resource: cpu in cores, memory and disk in bytes, pids as a count, ingress-bandwidth and egress-bandwidth in bits per second, nvidia.com/gpu as requested. Where absent: cpu is the request, memory the provider's perInstanceMax, disk the request, pids 512.
        */
       limits?: {
         /**

@@ -40,7 +40,7 @@ export interface Provider {
       longitude?: number;
     };
     /**
-     * The most that all instances together may have, by resource: cpu, memory, disk, pids, ingress-bandwidth, egress-bandwidth. What the machine has less of counts as what it has.
+     * The most that all instances together may have, by resource: cpu, memory, disk, pids, ingress-bandwidth, egress-bandwidth, nvidia.com/gpu. What the machine has less of counts as what it has; graphics processors that are not offered are not lent.
      */
     offer: {
       /**

@@ -42,6 +42,13 @@ describe('dockerCreateBody()', () => {
     });
   });
 
+  it('asks for graphics processors by their ids, and for none where none are given', () => {
+    assert.deepEqual(dockerCreateBody({ ...spec, gpus: ['GPU-1', 'GPU-2'] }).HostConfig.DeviceRequests, [
+      { Driver: 'nvidia', DeviceIDs: ['GPU-1', 'GPU-2'], Capabilities: [['gpu']] },
+    ]);
+    assert.equal('DeviceRequests' in dockerCreateBody({ ...spec, gpus: [] }).HostConfig, false);
+  });
+
   it('copies nothing that it does not know, whatever an object carries', () => {
     const hostile = { ...spec, Privileged: true, HostConfig: { Binds: ['/:/host'] }, Binds: ['/:/host'], User: 'root' } as ContainerSpec;
     assert.deepEqual(dockerCreateBody(hostile), dockerCreateBody(spec));

@@ -44,6 +44,7 @@ export interface DockerHostConfig extends DockerLimits {
   Init: true;
   OomScoreAdj: number;
   StorageOpt?: { size: string };
+  DeviceRequests?: { Driver: 'nvidia'; DeviceIDs: string[]; Capabilities: string[][] }[];
 }
 
 /**
@@ -114,9 +115,15 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
     // Where the whole machine is short of memory, instances go before the owner's programs.
     OomScoreAdj: 500,
     ...(spec.runtime === undefined ? {} : { Runtime: spec.runtime }),
+    ...(spec.gpus === undefined || spec.gpus.length === 0 ? {} : { DeviceRequests: [deviceRequest(spec.gpus)] }),
     ...(spec.diskBytes === undefined ? {} : { StorageOpt: { size: String(spec.diskBytes) } }),
     ...dockerLimits(spec.limits),
   };
+}
+
+/** As `docker run --gpus device=…` asks for it: by ids, so that no two containers get the same. */
+function deviceRequest(ids: readonly string[]): NonNullable<DockerHostConfig['DeviceRequests']>[number] {
+  return { Driver: 'nvidia', DeviceIDs: [...ids], Capabilities: [['gpu']] };
 }
 
 /** Also the body of a live update. */

@@ -237,7 +237,13 @@ function observed(info: Docker.ContainerInspectInfo): ObservedContainer {
     ...(startedAtMs === undefined ? {} : { startedAtMs }),
     ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
     limits: limitsFromDocker(info.HostConfig as Parameters<typeof limitsFromDocker>[0]),
+    ...gpusOf(info.HostConfig),
   };
+}
+
+function gpusOf({ DeviceRequests }: Docker.HostConfig): { gpus?: readonly string[] } {
+  const ids = (DeviceRequests ?? []).flatMap(({ DeviceIDs }) => DeviceIDs ?? []);
+  return ids.length === 0 ? {} : { gpus: ids };
 }
 
 /** Docker writes the year 1 for never. */

@@ -66,6 +66,8 @@ export interface ContainerSpec {
   runtime?: 'runsc';
   labels: Readonly<Record<string, string>>;
   limits: ContainerLimits;
+  /** Ids of graphics processors that it has for itself. */
+  gpus?: readonly string[];
   /** Hard bound of the image and the writable layer together; absent where the engine has no quota. */
   diskBytes?: number;
 }
@@ -111,6 +113,8 @@ export interface ObservedContainer {
   startedAtMs?: number;
   finishedAtMs?: number;
   limits: ContainerLimits;
+  /** Ids of graphics processors that it was made with; absent for none. */
+  gpus?: readonly string[];
 }
 
 export interface ImageInfo {

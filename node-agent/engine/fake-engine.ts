@@ -86,6 +86,7 @@ export class FakeEngine implements Engine {
         error: '',
         createdAtMs: this.nowMs,
         limits: { ...spec.limits },
+        ...(spec.gpus === undefined ? {} : { gpus: spec.gpus }),
         spec,
       });
       this.#tell(id, 'create');

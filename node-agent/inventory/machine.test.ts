@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { allocatableOf, capacityOf } from './capacity.ts';
+import { allocatableOf, capacityOf, judgeOffer } from './capacity.ts';
 import { packageCount, readCpuTopology, threadCount } from './cpu-topology.ts';
 import { goArchitecture, parseCpuModel, parseMemory, parseOsRelease, readMachine } from './machine.ts';
 import type { Disk, Machine } from './machine.ts';
@@ -115,7 +115,9 @@ describe('capacity and allocatable', () => {
   const machine = {
     topology: { cores: [{ package: 0, core: 0, threads: [0, 1] }] },
     memoryBytes: 8 * gibibyte,
+    gpus: [],
   } as unknown as Machine;
+  const twoGpus: Machine = { ...machine, gpus: ['GPU-1', 'GPU-2'].map((id) => ({ id, model: 'T4' })) };
   const disk: Disk = { path: '/d', fileSystem: 'btrfs', sizeBytes: 100 * gibibyte, freeBytes: 40 * gibibyte, dedicated: true };
 
   it('counts logical processors, memory and the disk of the engine', () => {
@@ -141,5 +143,22 @@ describe('capacity and allocatable', () => {
 
   it('gives away of a shared disk what is free', () => {
     assert.equal(allocatableOf([{ disk: '80Gi' }], machine, { ...disk, dedicated: false })['disk'], '40Gi');
+  });
+
+  it('gives away of graphics processors only what is offered, and no more than there are', () => {
+    assert.equal(capacityOf(twoGpus, disk)['nvidia.com/gpu'], '2');
+    assert.equal(allocatableOf([{ cpu: 1 }], twoGpus, disk)['nvidia.com/gpu'], undefined);
+    assert.equal(allocatableOf([{ cpu: 1, 'nvidia.com/gpu': 1 }], twoGpus, disk)['nvidia.com/gpu'], '1');
+    assert.equal(allocatableOf([{ cpu: 1, 'nvidia.com/gpu': 4 }], twoGpus, disk)['nvidia.com/gpu'], '2');
+    assert.equal(allocatableOf([{ cpu: 1, 'nvidia.com/gpu': 4 }], machine, disk)['nvidia.com/gpu'], '0');
+  });
+
+  it('says of an offer above what is there to what it is cut', () => {
+    assert.equal(judgeOffer({ cpu: '2', memory: '2Gi', 'egress-bandwidth': '1G' }, machine, disk).status, 'True');
+    const { status, message } = judgeOffer({ cpu: '16', memory: '2Gi', disk: '500Gi', 'nvidia.com/gpu': 1 }, machine, disk);
+    assert.deepEqual(
+      [status, message],
+      ['False', 'Of what is offered the machine can give only 2 of the 16 cpu, 95Gi of the 500Gi disk, 0 of the 1 nvidia.com/gpu'],
+    );
   });
 });

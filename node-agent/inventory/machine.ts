@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { readMounts } from '../engine/mount-table.ts';
 import { readCpuTopology } from './cpu-topology.ts';
 import type { CpuTopology } from './cpu-topology.ts';
+import { readGpus } from './gpus.ts';
+import type { Gpu } from './gpus.ts';
 
 export interface Machine {
   hostname: string;
@@ -19,6 +21,8 @@ export interface Machine {
   topology: CpuTopology;
   memoryBytes: number;
   addresses: { interface: string; address: string }[];
+  /** That instances can be given. */
+  gpus: Gpu[];
 }
 
 export interface Disk {
@@ -47,6 +51,7 @@ export async function readMachine(root: string): Promise<Machine> {
     topology: await readCpuTopology(join(root, 'sys/devices/system/cpu')),
     memoryBytes: parseMemory(await read('proc/meminfo')),
     addresses: addresses(),
+    gpus: await readGpus(root),
   };
 }
 

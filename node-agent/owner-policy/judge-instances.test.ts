@@ -28,6 +28,7 @@ function instance(
       pidsLimit: 512,
       ingressBitsPerSecond: undefined,
       egressBitsPerSecond: 10_000_000,
+      gpus: 0,
       ...parts.resources,
     },
   };

@@ -113,6 +113,8 @@ function amountOf(resources: EffectiveResources, name: ResourceName, runs: boole
       return resources.cpuRequestMillicores;
     case 'memory':
       return resources.memoryRequestBytes;
+    case 'nvidia.com/gpu':
+      return resources.gpus;
     // Of these a total is shared by shaping and by the engine's own bound; nobody is stopped for them.
     case 'pids':
     case 'ingress-bandwidth':
@@ -149,6 +151,7 @@ function cut(
       pidsLimit: bound('pids', resources.pidsLimit, String) ?? 0,
       ingressBitsPerSecond: bound('ingress-bandwidth', resources.ingressBitsPerSecond, bits),
       egressBitsPerSecond: bound('egress-bandwidth', resources.egressBitsPerSecond, bits),
+      gpus: resources.gpus,
     },
     throttled,
   };

@@ -37,6 +37,7 @@ function instance(uid: string, overrides: Partial<DesiredInstance> = {}): Desire
       pidsLimit: 10,
       ingressBitsPerSecond: undefined,
       egressBitsPerSecond: undefined,
+      gpus: 0,
     },
     reportedRestartCount: 0,
     ...overrides,
@@ -457,6 +458,28 @@ describe('decide()', () => {
     for (let step = 0; step < 4; step += 1) await agent.step();
     assert.equal(agent.own('a')[0]?.state, 'running');
     assert.equal(agent.own('a')[0]!.image, 'image:1');
+  });
+
+  it('gives each container graphics processors of its own, and makes none without', async () => {
+    const agent = new SimulatedAgent(() => 0.5);
+    agent.isSynced = true;
+    agent.engine.registry.set('image:1', { id: 'sha256:1', sizeBytes: 100, digests: [] });
+    const steps = async (): Promise<void> => {
+      for (let step = 0; step < 30; step += 1) await agent.step();
+    };
+    const wanting = (uid: string, gpus: number): DesiredInstance => {
+      const one = instance(uid);
+      return { ...one, resources: { ...one.resources, gpus } };
+    };
+    for (const uid of ['a', 'b', 'c']) agent.desired.set(uid, wanting(uid, 1));
+    await steps();
+    const given = ['a', 'b', 'c'].map((uid) => agent.own(uid)[0]?.gpus);
+    assert.deepEqual(given.flatMap((ids) => ids ?? []).sort(), ['GPU-1', 'GPU-2']);
+    const left = ['a', 'b', 'c'].find((uid) => agent.own(uid).length === 0) ?? '';
+    assert.match(agent.decisions().get(left)?.waiting?.message ?? '', /needs 1 of the machine's 2 graphics processors, and 0 are free/);
+    agent.desired.delete(['a', 'b', 'c'].find((uid) => uid !== left) ?? '');
+    await steps();
+    assert.equal(agent.own(left)[0]?.gpus?.length, 1);
   });
 
   it('fetches the image of what is stopped from the start, and makes no container of it', async () => {

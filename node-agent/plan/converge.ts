@@ -166,18 +166,16 @@ function create(context: Context): Decision {
   if (world.observed.size >= mostInstances) {
     return wait(reasons.createFailed, `The provider has ${mostInstances} instances, the most that it can run`, world.nowMs + fullRecheckMs);
   }
-  const blocked = waitForWalls(world) ?? needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
+  const gpus = freeGpus(context);
+  const blocked =
+    waitForWalls(world) ??
+    needsImage(context) ??
+    backOff(context, 'create', reasons.createFailed) ??
+    coresAreTaken(context) ??
+    gpusAreTaken(context, gpus.length);
   if (blocked !== undefined) return blocked;
-  const { key, reference } = desired.image;
-  const image = world.images.get(key);
-  const info = image?.kind === 'present' ? image.info : undefined;
-  const imageBytes = info?.sizeBytes ?? 0;
-  // By digest where there is one: a tag may be moved by another pull meanwhile.
-  const digest = digestOf(reference, info?.digests ?? []);
-  const diskBytes = imageBytes + desired.resources.diskLimitBytes;
   const spec: Omit<ContainerSpec, 'env'> = {
     ...desired.container,
-    image: digest === undefined ? reference : pinnedReference(reference, digest),
     name: containerName(desired.uid),
     labels: {
       [instanceUidLabel]: desired.uid,
@@ -186,10 +184,37 @@ function create(context: Context): Decision {
       [specHashLabel]: desired.specHash,
     },
     limits: wantedLimits(world, desired),
-    ...(world.diskQuota && desired.resources.diskLimitBytes > 0 ? { diskBytes } : {}),
+    ...imageAndDisk(context),
+    ...(desired.resources.gpus === 0 ? {} : { gpus: gpus.slice(0, desired.resources.gpus) }),
   };
   const environment = { namespace: desired.namespace, entries: desired.environment };
-  return { action: { type: 'create', uid: desired.uid, imageKey: key, spec, environment, journal: { ...journal, stopRequested: false } } };
+  const { key: imageKey } = desired.image;
+  return { action: { type: 'create', uid: desired.uid, imageKey, spec, environment, journal: { ...journal, stopRequested: false } } };
+}
+
+/** The image by its digest where it has one, since another pull may move the tag meanwhile; its bytes count in the disk's bound. */
+function imageAndDisk({ world, desired }: Context): Pick<ContainerSpec, 'image' | 'diskBytes'> {
+  const { key, reference } = desired.image;
+  const state = world.images.get(key);
+  const info = state?.kind === 'present' ? state.info : undefined;
+  const digest = digestOf(reference, info?.digests ?? []);
+  const image = digest === undefined ? reference : pinnedReference(reference, digest);
+  const { diskLimitBytes } = desired.resources;
+  return { image, ...(world.diskQuota && diskLimitBytes > 0 ? { diskBytes: (info?.sizeBytes ?? 0) + diskLimitBytes } : {}) };
+}
+
+/** A stopped container keeps what it was made with. */
+function freeGpus({ world }: Context): string[] {
+  const taken = new Set([...world.observed.values()].flat().flatMap(({ gpus = [] }) => gpus));
+  return world.gpus.filter((id) => !taken.has(id));
+}
+
+/** The ledger keeps count; for a moment another that leaves may still hold them. */
+function gpusAreTaken({ world, desired }: Context, free: number): Decision | undefined {
+  const wanted = desired.resources.gpus;
+  if (wanted <= free) return undefined;
+  const message = `It needs ${wanted} of the machine's ${world.gpus.length} graphics processors, and ${free} are free`;
+  return wait(reasons.createFailed, message, world.nowMs + fullRecheckMs);
 }
 
 /** The new image is fetched while the old container still runs. */

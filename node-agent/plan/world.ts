@@ -19,6 +19,8 @@ export interface World {
   /** By {@link ImageWant.key}; what is absent was not looked up yet. */
   images: ReadonlyMap<string, ImageState>;
   cpus: CpuPlan;
+  /** Ids of the machine's graphics processors. */
+  gpus: readonly string[];
   /** Whether the engine holds {@link ContainerSpec.diskBytes}. */
   diskQuota: boolean;
   /** Whether the engine holds bandwidth limits. */

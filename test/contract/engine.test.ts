@@ -201,6 +201,17 @@ for (const [name, open] of [
       assert.deepEqual(events, []);
     });
 
+    it('lists its images, and removes none that a container has', async () => {
+      const info = await engine.inspectImage(testImage);
+      const listed = (await engine.listImages()).find(({ id }) => id === info?.id);
+      assert.deepEqual([listed?.tags, listed?.digests], [[testImage], []]);
+      const id = await engine.createContainer(specOf());
+      await rejectsWith('conflict', engine.removeImage(info?.id ?? ''));
+      assert.ok(await engine.inspectImage(testImage));
+      await engine.removeContainer(id);
+      await engine.removeImage('sha256:none');
+    });
+
     it('fails a pull that no registry answers', async () => {
       await assert.rejects(
         engine.pullImage('127.0.0.1:1/none:1', { onProgress: () => undefined, signal: AbortSignal.timeout(10_000) }),

@@ -25,11 +25,12 @@ describe('usage', function () {
   before(async () => {
     [api, dockerd] = await Promise.all([startTestApiServer(), startTestDockerd({ storageDriver: 'btrfs' })]);
     await importTestImage(dockerd.socketPath);
-    agent = await BoundAgent.start(api, 'desktop', {
-      engine: { kind: 'socket', socketPath: dockerd.socketPath },
+    const settings = {
+      engine: { kind: 'socket' as const, socketPath: dockerd.socketPath },
       metricsListen: { host: '127.0.0.1', port: 0 },
       usageIntervalMs: 1_000,
-    });
+    };
+    agent = await BoundAgent.start(api, 'desktop', settings, { offer: { cpu: '2', memory: '2Gi', disk: '1Gi' } });
     // Half a core, and 40 MiB of memory that is in use: a file on a tmpfs counts as such.
     const busy = 'head -c 40m /dev/zero > /dev/shm/m; head -c 55m /dev/zero > /f; sync; while :; do :; done';
     const resources = {
@@ -105,6 +106,30 @@ describe('usage', function () {
       { timeoutMs: 70_000, what: "the provider's usage" },
     );
     assert.match(await kubectl('get', 'providers', '-o', 'wide'), /CPU LEFT +CPU USED +MEMORY LEFT +MEMORY USED +DISK LEFT +DISK USED/);
+  });
+
+  it('has an offer above what is there cut, and that said', async () => {
+    const offer = (cpu: string): Promise<string> =>
+      kubectl('patch', 'provider', 'desktop', '--type=merge', '-p', JSON.stringify({ spec: { offer: { cpu } } }));
+    const untilCondition = (status: string): Promise<void> =>
+      eventually(
+        async () => {
+          const provider = await agent.admin.get(providers, { name: 'desktop' });
+          const condition = provider.status?.conditions?.find(({ type }) => type === 'OfferWithinCapacity');
+          assert.deepEqual([condition?.status, condition?.observedGeneration], [status, provider.metadata.generation]);
+          if (status === 'False') assert.match(condition?.message ?? '', /can give only \d+ of the 4096 cpu/);
+          assert.ok(amount(provider.status?.allocatable?.['cpu']) < 4096);
+        },
+        { timeoutMs: 20_000, what: `OfferWithinCapacity to be ${status}` },
+      );
+    await offer('4096');
+    await untilCondition('False');
+    await eventually(async () => assert.match(await kubectl('get', 'events', '--field-selector=reason=OfferCut'), /provider\/desktop/), {
+      timeoutMs: 10_000,
+      what: 'the event',
+    });
+    await offer('2');
+    await untilCondition('True');
   });
 
   it('is served to Prometheus under the names of cAdvisor', async () => {

@@ -115,6 +115,7 @@ export class SimulatedAgent {
       diskQuota: true,
       bandwidth: true,
       ...(this.areWallsDown ? { wallsDown: 'as the test wants it' } : {}),
+      gpus: ['GPU-1', 'GPU-2'],
     };
   }
 
