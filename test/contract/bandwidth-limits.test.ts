@@ -114,7 +114,8 @@ describe('bandwidth limits by tc', () => {
     try {
       const limits = new PoolBandwidth(paths);
       await limits.assert();
-      const [{ ifindex }] = JSON.parse(await inside('ip', '-json', 'link', 'show', 'far')) as [{ ifindex: number }];
+      await inside('ip', 'link', 'add', 'gone', 'type', 'veth', 'peer', 'name', 'other');
+      const [{ ifindex }] = JSON.parse(await inside('ip', '-json', 'link', 'show', 'gone')) as [{ ifindex: number }];
       await writeFile(join(paths.ports, running), `${ifindex} 02:42:0a:d5:08:02 10.213.8.2\n`);
       await limits.setOffer({ ingressBitsPerSecond: 40e6 });
       await limits.apply(running, { ingressBitsPerSecond: 10e6, egressBitsPerSecond: 5e6 });
@@ -131,6 +132,8 @@ describe('bandwidth limits by tc', () => {
       for (const device of ['docker0', 'eth0']) await inside('tc', 'qdisc', 'del', 'dev', device, 'root');
       await limits.assert();
       assert.equal(sorted(await shown()), sorted(before));
+      // Its link is gone before it is.
+      await inside('ip', 'link', 'del', 'gone');
       await limits.forget(running);
       assert.doesNotMatch(await shown(), /1:12 |match/);
       assert.deepEqual([await readdir(paths.ports), await readdir(paths.bandwidth)], [[], ['default']]);

@@ -47,7 +47,10 @@ describe('the network of instances, on a real pool', function () {
     await untilShaped('docker0', /class htb 1:1 root .*rate 30Mbit ceil 30Mbit /);
     await pool.client.delete(instances, { namespace: 'default', name: 'shaped' });
     await pool.untilGone('shaped');
-    assert.doesNotMatch(await classes('docker0'), / parent 1:1 /);
+    await eventually(async () => assert.doesNotMatch(await classes('docker0'), / parent 1:1 /), {
+      timeoutMs: 5_000,
+      what: 'the shape to go',
+    });
   });
 
   it('is taken from instances that cannot be walled in, which stop, say so, and go on as if nothing had been when they can', async () => {

@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PoolPaths } from '../../engine/pool-paths.ts';
 import { runCommand, succeeds } from '../../engine/run-command.ts';
-import { readPorts } from '../../engine/walls/ports.ts';
+import { readPort, readPorts } from '../../engine/walls/ports.ts';
 import type { Port } from '../../engine/walls/ports.ts';
 import type { Bandwidth, BandwidthLimits } from './bandwidth-limits.ts';
 import { directions, forInstance, makeRoot, shapeAll, shapeInstance, unshapeInstance } from './shape-commands.ts';
@@ -56,9 +56,13 @@ export class PoolBandwidth implements BandwidthLimits {
   }
 
   async forget(containerId: string): Promise<void> {
-    const port = await this.#portOf(containerId);
-    // Its class does no harm: the next container with this address replaces it.
-    if (port !== undefined) await this.#tc(forInstance(unshapeInstance(), port.address)).catch(() => undefined);
+    const { ports: directory, namespace } = this.#paths;
+    const port = await readPort(directory, containerId);
+    const others = (await readPorts(directory, namespace)).filter((other) => other.containerId !== containerId);
+    // Its address may be another's by now, and the class with it. A container that never ran has none.
+    if (port !== undefined && !others.some(({ address }) => address === port.address)) {
+      await this.#tc(forInstance(unshapeInstance(), port.address)).catch(() => undefined);
+    }
     await rm(join(this.#paths.ports, containerId), { force: true });
     await rm(this.#file(containerId), { force: true });
   }
