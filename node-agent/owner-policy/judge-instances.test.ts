@@ -70,6 +70,7 @@ describe('judgeInstances()', () => {
         pidsLimit: 64,
         ingressBitsPerSecond: 1_000_000,
         egressBitsPerSecond: 5_000_000,
+        gpus: 0,
       },
       throttled: [
         'cpu 1000m to 500m (perInstance.cpu)',
