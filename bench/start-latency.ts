@@ -8,7 +8,7 @@ import { makePoolMachine } from '../test/support/pool-machine.ts';
 import type { PoolMachine } from '../test/support/pool-machine.ts';
 import { percentile } from './percentile.ts';
 
-const rounds = 30;
+const rounds = 20;
 
 export async function startLatency(): Promise<void> {
   const machine = await makePoolMachine();

@@ -123,7 +123,9 @@ class DockerEngine implements Engine {
     return unlessMissing(async () => {
       const image = this.#docker.getImage(encodeURIComponent(reference));
       const info = await withDeadline(callTimeoutMs, (abortSignal) => image.inspect({ abortSignal } as object));
-      const volumes = Object.keys(info.Config.Volumes ?? {});
+      // Null where there are none, whatever the types say.
+      const { Volumes: declared } = info.Config as { Volumes?: object | null };
+      const volumes = Object.keys(declared ?? {});
       return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests, ...(volumes.length === 0 ? {} : { volumes }) };
     });
   }

@@ -64,8 +64,8 @@ export async function startPoolEngine(options: PoolEngineOptions): Promise<PoolE
   await mkdir(paths.directory, { recursive: true, mode: 0o711 });
   const network = await setUpNetwork(paths, options.nameServer);
   const walls = new WallState(logger);
-  await walls.hold(network);
-  const { storage, remapped } = await setUpData(paths, options.diskBytes, logger);
+  // Together, since neither needs the other: a start is waited for.
+  const [{ storage, remapped }] = await Promise.all([setUpData(paths, options.diskBytes, logger), walls.hold(network)]);
   const processes = poolProcesses(paths, remapped);
   const bandwidth = new PoolBandwidth(paths);
   const daemons = { paths, processes, storage, network, walls, bandwidth, remapped, logger };

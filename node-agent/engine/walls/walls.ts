@@ -39,7 +39,11 @@ export class Walls {
     const { paths } = this.#options;
     const facts = await this.#facts();
     await writeIfOther(paths.resolvConf, `nameserver ${facts.nameServer}\n`);
-    await this.#host.assert(hostTable(facts));
+    await Promise.all([this.#host.assert(hostTable(facts)), this.#assertInside(facts)]);
+  }
+
+  async #assertInside(facts: WallFacts): Promise<void> {
+    const { paths } = this.#options;
     await this.#pool.assert(poolTable(facts));
     const ports = (await readPorts(paths.ports, paths.namespace)).map(portElement);
     const open = openPorts(facts, ports);

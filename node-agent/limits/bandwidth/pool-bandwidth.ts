@@ -7,7 +7,7 @@ import { readPort, readPorts } from '../../engine/walls/ports.ts';
 import type { Port } from '../../engine/walls/ports.ts';
 import type { Bandwidth, BandwidthLimits } from './bandwidth-limits.ts';
 import { directions, forInstance, makeRoot, shapeAll, shapeInstance, unshapeInstance } from './shape-commands.ts';
-import type { Direction, Leaf } from './shape-commands.ts';
+import type { Leaf } from './shape-commands.ts';
 
 /** The lines for containers that nobody set limits for; they are within the offer all the same. */
 export const defaultShape = 'default';
@@ -17,7 +17,8 @@ export type PoolBandwidthPaths = Pick<PoolPaths, 'bandwidth' | 'ports' | 'namesp
 export class PoolBandwidth implements BandwidthLimits {
   readonly #paths: PoolBandwidthPaths;
   #offer: Bandwidth = {};
-  #leaf: Leaf = 'bfifo';
+  /** Undefined until the kernel was asked. */
+  #leaf: Leaf | undefined;
 
   constructor(paths: PoolBandwidthPaths) {
     this.#paths = paths;
@@ -27,24 +28,27 @@ export class PoolBandwidth implements BandwidthLimits {
   async assert(): Promise<void> {
     await mkdir(this.#paths.bandwidth, { recursive: true, mode: 0o700 });
     await mkdir(this.#paths.ports, { recursive: true, mode: 0o700 });
-    this.#leaf = await this.#findLeaf();
     await this.#write(defaultShape, {});
-    for (const direction of directions) await this.#assertRoot(direction);
-    await this.setOffer(this.#offer);
+    const shown = await runCommand('nsenter', this.#inside('tc', 'qdisc', 'show'));
+    const bare = directions.filter(({ device }) => !shown.includes(`qdisc htb 1: dev ${device} root `));
     const ports = await readPorts(this.#paths.ports, this.#paths.namespace);
     const lines = await Promise.all(ports.map(async (port) => forInstance(await this.#linesOf(port.containerId), port.address)));
-    if (lines.length > 0) await this.#tc(lines.join(''));
+    await this.#tc([...bare.map(makeRoot), this.#shapeAll(), ...lines].join(''));
   }
 
   async setOffer(offer: Bandwidth): Promise<void> {
     // Kept first: where the network is not there yet, `assert` takes it up.
     this.#offer = { ...offer };
-    await this.#tc(directions.map((direction) => shapeAll(direction, offer)).join(''));
+    await this.#tc(this.#shapeAll());
+  }
+
+  #shapeAll(): string {
+    return directions.map((direction) => shapeAll(direction, this.#offer)).join('');
   }
 
   async apply(containerId: string, bandwidth: Bandwidth): Promise<void> {
-    const lines = shapeInstance(bandwidth, this.#leaf);
     const port = await this.#portOf(containerId);
+    const lines = shapeInstance(bandwidth, await this.#findLeaf());
     if (port !== undefined) await this.#tc(forInstance(lines, port.address));
     await this.#write(containerId, bandwidth);
   }
@@ -58,17 +62,21 @@ export class PoolBandwidth implements BandwidthLimits {
   async forget(containerId: string): Promise<void> {
     const { ports: directory, namespace } = this.#paths;
     const port = await readPort(directory, containerId);
-    const others = (await readPorts(directory, namespace)).filter((other) => other.containerId !== containerId);
-    // Its address may be another's by now, and the class with it. A container that never ran has none.
-    if (port !== undefined && !others.some(({ address }) => address === port.address)) {
-      await this.#tc(forInstance(unshapeInstance(), port.address)).catch(() => undefined);
+    // A container that never ran has no class.
+    if (port !== undefined) {
+      const others = (await readPorts(directory, namespace)).filter((other) => other.containerId !== containerId);
+      // Its address may be another's by now, and the class with it.
+      const isFree = !others.some(({ address }) => address === port.address);
+      if (isFree) await this.#tc(forInstance(unshapeInstance(), port.address)).catch(() => undefined);
     }
     await rm(join(this.#paths.ports, containerId), { force: true });
     await rm(this.#file(containerId), { force: true });
   }
 
   async #portOf(containerId: string): Promise<Port | undefined> {
-    return (await readPorts(this.#paths.ports, this.#paths.namespace)).find((port) => port.containerId === containerId);
+    const { ports, namespace } = this.#paths;
+    if ((await readPort(ports, containerId)) === undefined) return undefined;
+    return (await readPorts(ports, namespace)).find((port) => port.containerId === containerId);
   }
 
   async #linesOf(containerId: string): Promise<string> {
@@ -80,7 +88,7 @@ export class PoolBandwidth implements BandwidthLimits {
   /** As the guard's shell reads it. */
   async #write(name: string, bandwidth: Bandwidth): Promise<void> {
     const file = this.#file(name);
-    const text = `# ${JSON.stringify(bandwidth)}\nshape="${shapeInstance(bandwidth, this.#leaf)}"\n`;
+    const text = `# ${JSON.stringify(bandwidth)}\nshape="${shapeInstance(bandwidth, await this.#findLeaf())}"\n`;
     await writeFile(`${file}.new`, text, { mode: 0o600 });
     await rename(`${file}.new`, file);
   }
@@ -89,16 +97,12 @@ export class PoolBandwidth implements BandwidthLimits {
     return join(this.#paths.bandwidth, name);
   }
 
-  async #assertRoot(direction: Direction): Promise<void> {
-    const shown = await runCommand('nsenter', this.#inside('tc', 'qdisc', 'show', 'dev', direction.device));
-    if (!shown.includes('qdisc htb 1: root ')) await this.#tc(makeRoot(direction));
-  }
-
-  /** Asked of the kernel on a device that carries nothing. */
+  /** Asked of the kernel once, on a device that carries nothing. */
   async #findLeaf(): Promise<Leaf> {
-    if (!(await succeeds('nsenter', this.#inside('tc', 'qdisc', 'replace', 'dev', 'lo', 'root', 'fq_codel')))) return 'bfifo';
-    await succeeds('nsenter', this.#inside('tc', 'qdisc', 'del', 'dev', 'lo', 'root'));
-    return 'fq_codel';
+    if (this.#leaf !== undefined) return this.#leaf;
+    const hasFair = await succeeds('nsenter', this.#inside('tc', 'qdisc', 'replace', 'dev', 'lo', 'root', 'fq_codel'));
+    if (hasFair) await succeeds('nsenter', this.#inside('tc', 'qdisc', 'del', 'dev', 'lo', 'root'));
+    return (this.#leaf = hasFair ? 'fq_codel' : 'bfifo');
   }
 
   #inside(...command: string[]): string[] {
