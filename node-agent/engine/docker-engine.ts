@@ -122,7 +122,9 @@ class DockerEngine implements Engine {
     return unlessMissing(async () => {
       const image = this.#docker.getImage(encodeURIComponent(reference));
       const info = await withDeadline(callTimeoutMs, (abortSignal) => image.inspect({ abortSignal } as object));
-      const volumes = Object.keys(info.Config.Volumes ?? {});
+      // The types do not say that Docker writes null.
+      const { Volumes: declared } = info.Config as { Volumes?: Record<string, unknown> | null };
+      const volumes = Object.keys(declared ?? {});
       return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests, ...(volumes.length === 0 ? {} : { volumes }) };
     });
   }

@@ -137,7 +137,7 @@ function needsImage({ world, desired }: Context): Decision | undefined {
   switch (state?.kind) {
     case 'present':
       if (state.info.volumes?.includes('/') !== true) return undefined;
-      return wait(reasons.createFailed, `The image ${image} declares a volume over its root, and cannot be run`);
+      return wait(reasons.createFailed, `The image ${image.written} declares a volume over its root, and cannot be run`);
     case undefined:
       return { action: { type: 'checkImage', uid: desired.uid, image } };
     case 'missing':
