@@ -45,6 +45,7 @@ export const reasons = {
   /** Kubernetes' own: a secret or a config map that the container needs is missing. */
   createContainerConfigError: 'CreateContainerConfigError',
   engineUnavailable: 'EngineUnavailable',
+  wallsDown: 'WallsDown',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',
   /** Also of Throttled, and of events on instances and providers. */

@@ -14,6 +14,7 @@ import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { parseHostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { parseEngine } from './engine-flag.ts';
+import { nameServerFlag, parseNameServer } from './name-server-flag.ts';
 import { lockAgent } from './up/lock.ts';
 import { poolPaths } from './up/pool-paths.ts';
 
@@ -21,6 +22,7 @@ const flags = {
   provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool; default as it joined' },
   kubeconfig: { type: 'string', value: 'FILE', description: "the provider's identity; default HOME/agent/kubeconfig" },
   engine: { type: 'string', value: 'ENGINE', description: 'the container engine: pool, or unix:///PATH; default as it joined' },
+  'name-server': nameServerFlag,
   'owner-policy': { type: 'string', value: 'FILE', description: 'what the owner of this machine allows the pool; default as it joined' },
   'metrics-listen': {
     type: 'string',
@@ -41,6 +43,7 @@ export const agentCommand = defineCommand({
   run: (values) => {
     const logger = createLogger({ component: 'agent', level: values['log-level'] as 'info', format: values['log-format'] as 'text' });
     if (values.engine !== undefined) parseEngine(values.engine);
+    parseNameServer(values['name-server']);
     runProcess({ name: 'potluck agent', logger, start: ({ signal }) => start({ values, logger, signal }) });
     return Promise.resolve(undefined);
   },
@@ -96,6 +99,7 @@ async function readIdentity({
     providerName,
     home,
     engine: engine === 'pool' ? { kind: 'pool' } : { kind: 'socket', socketPath: engine.socketPath },
+    ...parseNameServer(values['name-server']),
     ownerPolicyPath: resolve(values['owner-policy'] ?? enrolment?.ownerPolicy ?? defaultOwnerPolicyPath),
     ...(values['metrics-listen'] === undefined ? {} : { metricsListen: parseHostPort('metrics-listen', values['metrics-listen']) }),
     isLeaving: enrolment?.leaving !== undefined,

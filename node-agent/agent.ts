@@ -14,12 +14,14 @@ import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
 import { poolPaths } from './engine/pool-paths.ts';
+import { ShapedEngine } from './engine/shaped-engine.ts';
 import { GuardedImages } from './images/guarded-images.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
 import { holdWhileClosed } from './owner-policy/hold-while-closed.ts';
 import { PolicyKeeper, defaultOwnerPolicyPath } from './owner-policy/policy-keeper.ts';
 import { RunningAgent } from './running-agent.ts';
+import type { RunningAgentOptions } from './running-agent.ts';
 
 export interface AgentOptions {
   /** With the provider's own credentials. */
@@ -31,6 +33,8 @@ export interface AgentOptions {
   home: string;
   /** The pool's own engine, started by the agent; or one that somebody else runs, in a network namespace of its own if it has one. */
   engine: { kind: 'pool'; diskBytes?: number } | { kind: 'socket'; socketPath: string; namespace?: string };
+  /** An IPv4 address that the pool's own engine asks for instances; the machine's own name server when absent. */
+  nameServer?: string;
   /** The owner's policy file; `/etc/potluck/owner-policy.yaml` when absent. */
   ownerPolicyPath?: string;
   /** The machine is on its way out of the pool: what it said about that is not taken back. */
@@ -60,7 +64,7 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
   const ownerPolicy = await openOwnerPolicy(options);
-  const { engine, isPools, namespace, release } = await openEngine(options).catch(async (error: unknown) => {
+  const { engine, isPools, namespace, network, release } = await openEngine(options).catch(async (error: unknown) => {
     await ownerPolicy.stop();
     throw error;
   });
@@ -79,10 +83,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       engine,
       journal,
       machine,
+      home,
       ownerPolicy,
       guarded,
       collectImages: isPools,
       ...(namespace === undefined ? {} : { engineNamespace: namespace }),
+      ...network,
       ...(metricsListen === undefined ? {} : { metricsListen }),
       ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
       logger,
@@ -116,18 +122,30 @@ interface OpenedEngine {
   isPools: boolean;
   /** A file for `nsenter`; absent: the machine's own network. */
   namespace?: string;
+  network: Pick<RunningAgentOptions, 'network'>;
   release: () => Promise<void>;
 }
 
-async function openEngine({ engine, home, logger }: AgentOptions): Promise<OpenedEngine> {
+async function openEngine({ engine, nameServer, home, logger }: AgentOptions): Promise<OpenedEngine> {
   if (engine.kind === 'socket') {
     const { socketPath, namespace } = engine;
     const inNamespace = namespace === undefined ? {} : { namespace };
-    return { engine: createDockerEngine(socketPath), isPools: false, ...inNamespace, release: () => Promise.resolve() };
+    return { engine: createDockerEngine(socketPath), isPools: false, ...inNamespace, network: {}, release: () => Promise.resolve() };
   }
-  const pool = await startPoolEngine({ home, logger, ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }) });
-  const { namespace } = poolPaths(home);
-  return { engine: createDockerEngine(pool.socketPath), isPools: true, namespace, release: () => pool.detach() };
+  const pool = await startPoolEngine({
+    home,
+    logger,
+    ...(engine.diskBytes === undefined ? {} : { diskBytes: engine.diskBytes }),
+    ...(nameServer === undefined ? {} : { nameServer }),
+  });
+  const { bandwidth, walls } = pool;
+  return {
+    engine: new ShapedEngine(createDockerEngine(pool.socketPath), bandwidth),
+    isPools: true,
+    namespace: poolPaths(home).namespace,
+    network: { network: { bandwidth, walls } },
+    release: () => pool.detach(),
+  };
 }
 
 /** A machine that was about to leave and was started again without finishing that stays. */

@@ -48,6 +48,8 @@ export interface ConvergenceOptions {
   usage: (containerId: string) => ReportedUsage | undefined;
   topology: CpuTopology;
   recorder: EventRecorder;
+  /** Why the walls around instances do not stand; undefined when they do. */
+  wallsDown: () => string | undefined;
   /** Of the machine's owner. */
   policy: () => OwnerPolicyStatus | undefined;
 }
@@ -173,6 +175,7 @@ export class Convergence implements Controller {
   #world(uid: string): World {
     const { providerUid, health, observed, journal, images } = this.#options;
     const desired = this.#desired(uid);
+    const wallsDown = this.#options.wallsDown();
     return {
       nowMs: Date.now(),
       providerUid,
@@ -184,6 +187,8 @@ export class Convergence implements Controller {
       images: images.states,
       cpus: this.#planCpus(uid),
       diskQuota: health.diskQuota,
+      bandwidth: health.bandwidth,
+      ...(wallsDown === undefined ? {} : { wallsDown }),
     };
   }
 

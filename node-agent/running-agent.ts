@@ -1,4 +1,5 @@
 /** The parts of an agent at work, wired together. */
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
@@ -21,6 +22,7 @@ import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
 import type { Engine } from './engine/engine.ts';
+import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
 import type { ImageStore } from './image-store.ts';
 import type { GuardedImages } from './images/guarded-images.ts';
@@ -33,12 +35,15 @@ import { roomForImages } from './images/room-for-images.ts';
 import { readDisk } from './inventory/machine.ts';
 import type { Disk, Machine } from './inventory/machine.ts';
 import type { Journal } from './journal/journal.ts';
+import type { BandwidthLimits } from './limits/bandwidth/bandwidth-limits.ts';
+import { offeredBandwidth } from './limits/bandwidth/offered-bandwidth.ts';
 import { ownerPolicyCondition } from './owner-policy/policy-condition.ts';
 import type { PolicyKeeper } from './owner-policy/policy-keeper.ts';
 import { ObservedContainers } from './observed-containers.ts';
 import { keepProviderLease } from './provider-lease.ts';
 import type { ProviderLease } from './provider-lease.ts';
 import type { Measured } from './provider-report.ts';
+import { EnforcementProber } from './limits/probes/enforcement-prober.ts';
 import { ProviderReporter } from './provider-reporter.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
 import { agentFamilies, agentSamples } from './usage/usage-metrics.ts';
@@ -55,6 +60,10 @@ export interface RunningAgentOptions {
   /** Closed at the end. */
   journal: Journal;
   machine: Machine;
+  /** `$POTLUCK_HOME`. */
+  home: string;
+  /** Of the pool's own engine; another one is its owner's business. */
+  network?: PoolNetworkControl;
   /** Stopped at the end. */
   ownerPolicy: PolicyKeeper;
   guarded: GuardedImages;
@@ -67,6 +76,12 @@ export interface RunningAgentOptions {
   /** How often instances are measured; 10 s when absent. */
   usageIntervalMs?: number;
   logger: Logger;
+}
+
+/** What the pool's engine holds besides the engine's own limits. */
+export interface PoolNetworkControl {
+  bandwidth: BandwidthLimits;
+  walls: WallState;
 }
 
 /** Everything is looked at this often, whatever was heard of it. */
@@ -85,6 +100,7 @@ export class RunningAgent {
   readonly #usage: UsageMonitor;
   readonly #providerUsage: ProviderUsage;
   readonly #health: EngineHealth;
+  readonly #prober: EnforcementProber;
   readonly #convergence: Convergence;
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
@@ -92,12 +108,14 @@ export class RunningAgent {
   readonly #metrics: Metrics | undefined;
   #metricsServer: MetricsServer | undefined;
   #lease: ProviderLease | undefined;
+  #unlisten: (() => void) | undefined;
   #resync: Promise<void> = Promise.resolve();
 
   constructor(options: RunningAgentOptions) {
     const { client, providerName, providerUid, engine, journal, machine, ownerPolicy, logger } = options;
     this.#options = options;
     this.#provider = options.provider;
+    const walls = options.network?.walls;
     const indexes = { uid: ({ metadata: { uid } }: Instance) => (uid === undefined ? [] : [uid]) };
     const fieldSelector = `status.assignment.providerUID=${providerUid}`;
     this.#informer = createInformer(client, instances, { fieldSelector, indexes, logger });
@@ -146,6 +164,7 @@ export class RunningAgent {
       onAbsent: () => this.#convergence.enqueueAll(),
       onEvent: (instanceUid) => this.#convergence.enqueue(instanceUid),
     });
+    this.#prober = this.#makeProber();
     this.#convergence = new Convergence({
       client,
       providerUid,
@@ -159,6 +178,7 @@ export class RunningAgent {
       usage: (id) => this.#usage.told(id),
       topology: machine.topology,
       recorder: this.#recorder,
+      wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
       policy: () => ownerPolicy.current().status,
     });
     const metrics = options.metricsListen === undefined ? undefined : createMetrics();
@@ -168,6 +188,19 @@ export class RunningAgent {
     this.#manager.add(this.#convergence);
   }
 
+  #makeProber(): EnforcementProber {
+    const { engine, machine, network, home, logger } = this.#options;
+    return new EnforcementProber({
+      engine,
+      info: () => (this.#health.isReady ? this.#health.info : undefined),
+      kernelVersion: machine.kernelVersion,
+      network: () => ({ shaped: network !== undefined, wallsDown: wallsDown(network) }),
+      path: join(home, 'agent', 'enforcement.json'),
+      onChange: () => this.#reporter.reportSoon(),
+      logger,
+    });
+  }
+
   /** @throws {UserError} PORT_IN_USE when metrics cannot be served. */
   async start(): Promise<void> {
     const { client, providerName, providerUid, journal, logger, metricsListen } = this.#options;
@@ -175,8 +208,14 @@ export class RunningAgent {
       this.#metricsServer = await startMetricsServer({ ...metricsListen, registry: this.#metrics.registry, logger });
       logger.info('metrics are served', { url: `http://${metricsListen.host}:${this.#metricsServer.port}/metrics` });
     }
+    this.#unlisten = this.#options.network?.walls.onChange(() => {
+      this.#convergence.enqueueAll();
+      this.#reporter.reportSoon();
+    });
+    this.#shapeAll();
     this.#lease = keepProviderLease({ client, providerName, providerUid, logger });
     this.#options.ownerPolicy.onChange(() => this.#onOwnerPolicy());
+    this.#prober.start();
     this.#manager.start();
     this.#health.start();
     this.#providerInformer.onChange((_key, provider) => this.#onProvider(provider));
@@ -194,7 +233,8 @@ export class RunningAgent {
   /** Containers go on running. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#options.ownerPolicy.stop();
+    this.#unlisten?.();
+    await Promise.all([this.#options.ownerPolicy.stop(), this.#prober.stop()]);
     await this.#metricsServer?.close();
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
@@ -212,8 +252,17 @@ export class RunningAgent {
     // The lease's owner writes conditions all the time; only these decide what instances get.
     const relevant = ({ spec, status }: Provider): string => JSON.stringify([spec, status?.allocatable]);
     if (relevant(before) === relevant(provider)) return;
+    this.#shapeAll();
     this.#convergence.enqueueAll();
     this.#reporter.reportSoon();
+  }
+
+  /** What is not taken up now is with the next upkeep of the engine. */
+  #shapeAll(): void {
+    const { network, logger } = this.#options;
+    network?.bandwidth
+      .setOffer(offeredBandwidth(this.#provider))
+      .catch((error: unknown) => logger.warn('the bandwidth that is offered cannot be set yet', { error }));
   }
 
   #onOwnerPolicy(): void {
@@ -297,7 +346,7 @@ export class RunningAgent {
   async #measure(): Promise<Measured> {
     const engine = this.#health.info ?? (await this.#options.engine.info());
     const { machine, ownerPolicy } = this.#options;
-    return { machine, disk: await this.#readDisk(), engine, ownerPolicy: ownerPolicy.current() };
+    return { machine, disk: await this.#readDisk(), engine, ownerPolicy: ownerPolicy.current(), enforcement: this.#prober.current() };
   }
 
   async #keepLooking(): Promise<void> {
@@ -308,4 +357,10 @@ export class RunningAgent {
       this.#convergence.enqueueAll();
     }
   }
+}
+
+/** For {@link EnforcementProber}: null where there are no walls to stand. */
+function wallsDown(network: RunningAgentOptions['network']): string | undefined | null {
+  if (network === undefined) return null;
+  return network.walls.standing ? undefined : network.walls.reason;
 }

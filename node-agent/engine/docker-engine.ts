@@ -1,4 +1,5 @@
 /** The container engine over Docker's API. The only importer of dockerode. */
+import { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { providerLabel } from '../../api/names.ts';
 import { parseTime } from '../../api/time.ts';
@@ -6,7 +7,7 @@ import { dockerCreateBody, dockerLimits, limitsFromDocker } from './container-sp
 import { classify, withDeadline } from './docker-call.ts';
 import { watchDockerEvents } from './docker-events.ts';
 import { readPull } from './docker-pull.ts';
-import { engineErrorKind } from './engine.ts';
+import { EngineError, engineErrorKind } from './engine.ts';
 import type {
   ContainerLimits,
   ContainerSpec,
@@ -52,6 +53,7 @@ class DockerEngine implements Engine {
       // Others can (overlay2 on xfs with project quotas), but do not say whether they do.
       diskQuota: info.Driver === 'btrfs',
       liveRestore: info.LiveRestoreEnabled === true,
+      remapped: info.SecurityOptions?.some((option) => option === 'name=userns') === true,
     };
   }
 
@@ -104,6 +106,20 @@ class DockerEngine implements Engine {
     );
   }
 
+  async pauseContainer(id: string): Promise<void> {
+    const container = this.#docker.getContainer(id);
+    await unlessSo(() => withDeadline(callTimeoutMs, (abortSignal) => container.pause({ abortSignal }) as Promise<unknown>));
+  }
+
+  async unpauseContainer(id: string): Promise<void> {
+    const container = this.#docker.getContainer(id);
+    await unlessSo(async () => {
+      // Docker answers 500 for one that is not paused, as for anything else that goes wrong.
+      if ((await this.inspectContainer(id))?.state !== 'paused') return;
+      await withDeadline(callTimeoutMs, (abortSignal) => container.unpause({ abortSignal }) as Promise<unknown>);
+    });
+  }
+
   async removeContainer(id: string): Promise<void> {
     await unlessMissing(() =>
       withDeadline(
@@ -134,6 +150,19 @@ class DockerEngine implements Engine {
       const authconfig = credentials === undefined ? {} : { authconfig: { ...credentials, serveraddress: '' } };
       const stream = await this.#docker.pull(withTag(reference), { abortSignal: signal, ...authconfig });
       await readPull(stream, onProgress, signal);
+    } catch (error) {
+      throw classify(error);
+    }
+  }
+
+  async importImage(reference: string, tar: Uint8Array): Promise<void> {
+    const [repo, tag] = reference.split(':');
+    try {
+      const stream = await this.#docker.importImage(Readable.from([tar]), { repo, tag } as object);
+      for await (const line of stream as AsyncIterable<Buffer>) {
+        const said = /"error":"([^"]*)"/.exec(line.toString())?.[1];
+        if (said !== undefined) throw new EngineError('failed', said);
+      }
     } catch (error) {
       throw classify(error);
     }
@@ -187,6 +216,7 @@ interface DockerInfo {
   CgroupVersion?: string;
   Runtimes?: Record<string, unknown>;
   LiveRestoreEnabled?: boolean;
+  SecurityOptions?: string[];
 }
 
 async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {
@@ -229,6 +259,7 @@ function observed(info: Docker.ContainerInspectInfo): ObservedContainer {
     image: info.Config.Image,
     imageId: info.Image,
     state: state.Status as ContainerState,
+    writes: writesOf(info),
     exitCode: state.ExitCode,
     oomKilled: state.OOMKilled,
     error: (state as { Error?: string }).Error ?? '',
@@ -238,6 +269,13 @@ function observed(info: Docker.ContainerInspectInfo): ObservedContainer {
     ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
     limits: limitsFromDocker(info.HostConfig as Parameters<typeof limitsFromDocker>[0]),
   };
+}
+
+/** Only overlay2 has a plain directory for the layer. */
+function writesOf({ GraphDriver, Mounts }: Docker.ContainerInspectInfo): NonNullable<ObservedContainer['writes']> {
+  const layer = (GraphDriver.Data as { UpperDir?: string } | null)?.UpperDir;
+  const volumes = Mounts.filter(({ Type }) => Type === 'volume').map(({ Source }) => Source);
+  return { ...(layer === undefined ? {} : { layer }), volumes };
 }
 
 /** Docker writes the year 1 for never. */

@@ -15,6 +15,10 @@ export interface Engine {
   stopContainer(id: string, graceSeconds: number): Promise<void>;
   /** SIGKILL; resolves also when it does not run. */
   killContainer(id: string): Promise<void>;
+  /** Freezes what runs in it, at once; resolves also when it does not run or is paused already. */
+  pauseContainer(id: string): Promise<void>;
+  /** Resolves also when it is not paused. */
+  unpauseContainer(id: string): Promise<void>;
   /** With its writable layer and anonymous volumes, running or not; resolves also when it is gone. */
   removeContainer(id: string): Promise<void>;
   /** Changes limits of a container, running or not. Rejects with `rejected` when they cannot be applied, for example memory below what is in use. */
@@ -23,6 +27,8 @@ export interface Engine {
   inspectImage(reference: string): Promise<ImageInfo | undefined>;
   /** Resolves when the image is there, and the registry lets whoever has these credentials have it, also if it was there before. */
   pullImage(reference: string, options: PullOptions): Promise<void>;
+  /** Makes an image of one layer, under a name that it did not have. `tar` is of its root directory. */
+  importImage(reference: string, tar: Uint8Array): Promise<void>;
   /** All that the engine has. */
   listImages(): Promise<ListedImage[]>;
   /** With all its names. Rejects with `conflict` while a container uses it; resolves also when it is gone. */
@@ -44,6 +50,10 @@ export interface EngineInfo {
   runtimes: string[];
   /** Whether {@link ContainerSpec.diskBytes} is enforced. */
   diskQuota: boolean;
+  /** Whether bandwidth limits are enforced. */
+  bandwidth?: boolean;
+  /** Whether root in a container is nobody on the machine. */
+  remapped?: boolean;
   liveRestore: boolean;
 }
 
@@ -66,7 +76,7 @@ export interface ContainerSpec {
   diskBytes?: number;
 }
 
-/** What can change while the container runs. Every member is always set: the engine cannot take a limit away. */
+/** What can change while the container runs. What the engine itself holds is always set: it cannot take a limit away. */
 export interface ContainerLimits {
   /** Hard, in thousandths of a logical processor. */
   cpuMillis: number;
@@ -79,6 +89,9 @@ export interface ContainerLimits {
   /** Soft: reclaimed down to this first when memory is short. */
   memoryReservationBytes: number;
   pids: number;
+  /** Towards the instance and away from it, in bit/s; absent is not limited, and always where {@link EngineInfo.bandwidth} is not true. */
+  ingressBitsPerSecond?: number;
+  egressBitsPerSecond?: number;
 }
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
@@ -92,6 +105,8 @@ export interface ObservedContainer {
   /** `sha256:…`. */
   imageId: string;
   state: ContainerState;
+  /** Directories of this machine in which the container writes: its own layer, where that is a plain directory, and what its image wants volumes for. */
+  writes?: { layer?: string; volumes: readonly string[] };
   /** Of the last run; 0 before the first. */
   exitCode: number;
   oomKilled: boolean;

@@ -46,9 +46,10 @@ function instance(uid: string, overrides: Partial<DesiredInstance> = {}): Desire
 /** What may happen to a provider, from any side. */
 type Happening =
   | { kind: 'assign'; uid: string; cpuMillis: number; policy: DesiredInstance['restartPolicy'] }
-  | { kind: 'unassign' | 'delete' | 'togglePower' | 'changeImage' | 'changeLimits' | 'replace' | 'vanish'; uid: string }
+  | { kind: 'unassign' | 'delete' | 'togglePower' | 'changeImage' | 'changeLimits' | 'changeBandwidth' | 'replace' | 'vanish'; uid: string }
   | { kind: 'end'; uid: string; exitCode: number }
   | { kind: 'duplicate' | 'strangerOfOther' | 'strangerWithout'; uid: string }
+  | { kind: 'wallsDown' | 'wallsUp' }
   | { kind: 'engineAway' | 'engineBack' | 'sync' | 'restart' | 'restartWithoutJournal' | 'imagesGone' }
   | { kind: 'pass'; steps: number; waitMs: number };
 
@@ -66,7 +67,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
-      kind: fc.constantFrom('unassign', 'delete', 'togglePower', 'changeImage', 'changeLimits', 'replace', 'vanish'),
+      kind: fc.constantFrom('unassign', 'delete', 'togglePower', 'changeImage', 'changeLimits', 'changeBandwidth', 'replace', 'vanish'),
       uid,
     }),
   },
@@ -75,6 +76,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom('duplicate', 'strangerOfOther', 'strangerWithout'), uid }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('wallsDown', 'wallsUp') }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -99,6 +101,10 @@ async function happen(agent: SimulatedAgent, what: Happening): Promise<void> {
       return;
     case 'engineAway':
       agent.isEngineAway = true;
+      return;
+    case 'wallsDown':
+    case 'wallsUp':
+      agent.areWallsDown = what.kind === 'wallsDown';
       return;
     case 'engineBack':
       agent.isEngineAway = false;
@@ -163,6 +169,10 @@ function edit(desired: DesiredInstance, kind: string): void {
   if (kind === 'togglePower') desired.powerState = desired.powerState === 'Running' ? 'Stopped' : 'Running';
   if (kind === 'replace') desired.epoch += 1;
   if (kind === 'changeLimits') desired.resources = { ...desired.resources, pidsLimit: desired.resources.pidsLimit + 1 };
+  if (kind === 'changeBandwidth') {
+    const ingressBitsPerSecond = desired.resources.ingressBitsPerSecond === undefined ? 1_000_000 : undefined;
+    desired.resources = { ...desired.resources, ingressBitsPerSecond };
+  }
   if (kind === 'changeImage') {
     const image = desired.image.written === 'image:1' ? 'image:2' : 'image:1';
     desired.image = imageOf(image);
@@ -174,6 +184,7 @@ function edit(desired: DesiredInstance, kind: string): void {
 async function settle(agent: SimulatedAgent): Promise<void> {
   agent.failureRate = 0;
   agent.isEngineAway = false;
+  agent.areWallsDown = false;
   agent.isSynced = true;
   for (let round = 0; round < 60; round += 1) {
     const taken = await agent.step();
@@ -275,6 +286,40 @@ describe('converge() under anything that happens', () => {
       }
     });
     await fc.assert(property, { numRuns: 100 });
+  });
+});
+
+describe('converge() while the walls do not stand', () => {
+  it('stops whatever runs, starts nothing, and goes on as if nothing had been when they stand', async () => {
+    const property = fc.asyncProperty(scenario, async ({ seed, failureRate, happenings }) => {
+      const agent = new SimulatedAgent(seeded(seed));
+      await live(agent, happenings, failureRate);
+      const started = (): number => agent.engine.calls.filter(({ method }) => method === 'startContainer').length;
+      Object.assign(agent, { areWallsDown: true, isEngineAway: false, isSynced: false, failureRate: 0 });
+      const before = started();
+      for (let step = 0; step < 5; step += 1) await agent.step();
+      assert.equal(started(), before);
+      for (const each of uids) assert.ok(!agent.own(each).some(isRunning), `${each} runs without walls`);
+      await settle(agent);
+      assertConverged(agent);
+    });
+    await fc.assert(property, { numRuns: 100 });
+  });
+
+  it('says so in the status, and counts no crash', async () => {
+    const agent = new SimulatedAgent(() => 0.5);
+    agent.isSynced = true;
+    agent.desired.set('a', instance('a', { restartPolicy: 'Never' }));
+    for (let step = 0; step < 8; step += 1) await agent.step();
+    agent.areWallsDown = true;
+    for (let step = 0; step < 3; step += 1) await agent.step();
+    const ready = agent.statuses.get('a')?.conditions?.find(({ type }) => type === 'Ready');
+    assert.equal(ready?.status, 'False');
+    assert.equal(ready.reason, 'WallsDown');
+    agent.areWallsDown = false;
+    for (let step = 0; step < 3; step += 1) await agent.step();
+    assert.equal(agent.own('a')[0]?.state, 'running');
+    assert.equal(agent.statuses.get('a')?.restartCount, 0);
   });
 });
 

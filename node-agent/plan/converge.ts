@@ -4,7 +4,8 @@
  * - a container is touched only if its labels name this provider and the instance;
  * - nothing is removed for lack of an instance before the API's list was read, and nothing at all while the engine is away;
  * - an instance has at most one container, and what ended for good is not started again;
- * - an older placement than the journal knows is a stale view, and nothing is done about it.
+ * - an older placement than the journal knows is a stale view, and nothing is done about it;
+ * - nothing runs without walls.
  */
 import { digestOf, pinnedReference } from '../../api/image-reference.ts';
 import { instanceLabel, instanceUidLabel, providerLabel } from '../../api/names.ts';
@@ -12,6 +13,7 @@ import { reasons } from '../../api/reasons.ts';
 import type { ContainerLimits, ContainerSpec, ObservedContainer } from '../engine/engine.ts';
 import { intersects, parseCpuSet } from '../limits/cpu-set.ts';
 import { endOf, journalForRestart, outcomeOf, restartAtMs, retryAtMs } from './restart.ts';
+import { stopWithoutWalls, waitForWalls } from './without-walls.ts';
 import type { Action, Decision, DesiredInstance, Hold, JournalEntry, RemovalReason, World } from './world.ts';
 
 /** From SIGTERM to SIGKILL. */
@@ -39,6 +41,8 @@ export function containerName(instanceUid: string): string {
 export function decide(world: World, uid: string): Decision {
   if (world.engine === 'unavailable') return wait(reasons.engineUnavailable, 'The container engine does not answer');
   const containers = ownContainers(world, uid);
+  const unwalled = stopWithoutWalls(world, uid, containers.find(isRunning));
+  if (unwalled !== undefined) return unwalled;
   const desired = world.desired.get(uid);
   if (desired === undefined) return world.synced ? cleanUp(world, uid, containers, 'unassigned') : {};
   const journal = world.journal.get(uid);
@@ -162,7 +166,7 @@ function create(context: Context): Decision {
   if (world.observed.size >= mostInstances) {
     return wait(reasons.createFailed, `The provider has ${mostInstances} instances, the most that it can run`, world.nowMs + fullRecheckMs);
   }
-  const blocked = needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
+  const blocked = waitForWalls(world) ?? needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
   if (blocked !== undefined) return blocked;
   const { key, reference } = desired.image;
   const image = world.images.get(key);
@@ -236,7 +240,7 @@ function start(context: Context, container: ObservedContainer): Decision {
       return wait(reasons.crashLoopBackOff, 'The container keeps ending and is started again after a wait', dueMs);
     }
   }
-  const blocked = cannotStart(context) ?? fitLimits(context, container) ?? coresAreTaken(context);
+  const blocked = waitForWalls(world) ?? cannotStart(context) ?? fitLimits(context, container) ?? coresAreTaken(context);
   if (blocked !== undefined) return blocked;
   const next = end === undefined ? { ...journal, stopRequested: false } : journalForRestart(end, journal);
   return { action: { type: 'start', uid: desired.uid, containerId: container.id, journal: next } };
@@ -270,7 +274,7 @@ function coresAreTaken({ world, desired }: Context): Decision | undefined {
   return isTaken ? wait(reasons.creating, 'Its cores are being freed', world.nowMs + busyRecheckMs) : undefined;
 }
 
-export function wantedLimits(world: Pick<World, 'cpus'>, desired: DesiredInstance): ContainerLimits {
+export function wantedLimits(world: Pick<World, 'cpus' | 'bandwidth'>, desired: DesiredInstance): ContainerLimits {
   const { resources, uid } = desired;
   return {
     cpuMillis: Math.max(leastCpuMillis, resources.cpuLimitMillicores),
@@ -280,9 +284,17 @@ export function wantedLimits(world: Pick<World, 'cpus'>, desired: DesiredInstanc
     memoryBytes: resources.memoryLimitBytes,
     memoryReservationBytes: Math.min(resources.memoryRequestBytes, resources.memoryLimitBytes),
     pids: resources.pidsLimit,
+    ...(world.bandwidth ? bandwidthOf(resources) : {}),
   };
 }
 
 function sameLimits(a: ContainerLimits, b: ContainerLimits): boolean {
-  return (Object.keys(b) as (keyof ContainerLimits)[]).every((key) => a[key] === b[key]);
+  return (Object.keys({ ...a, ...b }) as (keyof ContainerLimits)[]).every((key) => a[key] === b[key]);
+}
+
+function bandwidthOf({ ingressBitsPerSecond, egressBitsPerSecond }: DesiredInstance['resources']): Partial<ContainerLimits> {
+  return {
+    ...(ingressBitsPerSecond === undefined ? {} : { ingressBitsPerSecond }),
+    ...(egressBitsPerSecond === undefined ? {} : { egressBitsPerSecond }),
+  };
 }

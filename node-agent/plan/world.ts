@@ -21,6 +21,10 @@ export interface World {
   cpus: CpuPlan;
   /** Whether the engine holds {@link ContainerSpec.diskBytes}. */
   diskQuota: boolean;
+  /** Whether the engine holds bandwidth limits. */
+  bandwidth: boolean;
+  /** Why the walls around instances do not stand; absent when they do, and where the engine is not ours to wall in. */
+  wallsDown?: string;
 }
 
 /** An instance as the agent understands it. */

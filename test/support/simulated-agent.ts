@@ -44,6 +44,7 @@ export class SimulatedAgent {
   nextId = 0;
   isSynced = false;
   isEngineAway = false;
+  areWallsDown = false;
   /** Of engine calls. */
   failureRate = 0;
   journal: MemoryJournal = new MemoryJournal();
@@ -112,6 +113,8 @@ export class SimulatedAgent {
       images: this.#images.states,
       cpus: planCpus(topology, demands),
       diskQuota: true,
+      bandwidth: true,
+      ...(this.areWallsDown ? { wallsDown: 'as the test wants it' } : {}),
     };
   }
 

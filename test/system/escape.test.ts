@@ -112,7 +112,7 @@ describe('what a manifest cannot reach', function () {
     assert.equal(created.code, 0, created.stderr);
     const { metadata } = await pool.untilPhase('escape', 'Running');
     const { HostConfig: host, Mounts } = await pool.inspect('desktop', metadata.uid ?? '');
-    assert.deepEqual([host.Privileged, host.NetworkMode, host.Binds, host.Runtime, Mounts], [false, 'bridge', null, 'runc', []]);
+    assert.deepEqual([host.Privileged, host.NetworkMode, host.Binds, host.Runtime, Mounts], [false, 'bridge', null, 'guarded-runc', []]);
     await remove('escape');
   });
 
