@@ -78,6 +78,10 @@ export class Executor {
         return;
       case 'start':
         return this.#start(action.containerId);
+      case 'pause':
+        return engine.pauseContainer(action.containerId);
+      case 'unpause':
+        return engine.unpauseContainer(action.containerId);
       case 'stop':
         return unlessGone(engine.stopContainer(action.containerId, action.graceSeconds));
       case 'updateLimits':

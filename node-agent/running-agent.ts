@@ -43,6 +43,7 @@ import { ObservedContainers } from './observed-containers.ts';
 import { keepProviderLease } from './provider-lease.ts';
 import type { ProviderLease } from './provider-lease.ts';
 import type { Measured } from './provider-report.ts';
+import { DiskWatch } from './limits/disk-watch.ts';
 import { EnforcementProber } from './limits/probes/enforcement-prober.ts';
 import { ProviderReporter } from './provider-reporter.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
@@ -101,6 +102,7 @@ export class RunningAgent {
   readonly #providerUsage: ProviderUsage;
   readonly #health: EngineHealth;
   readonly #prober: EnforcementProber;
+  readonly #diskWatch: DiskWatch;
   readonly #convergence: Convergence;
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
@@ -140,7 +142,7 @@ export class RunningAgent {
     this.#usage = new UsageMonitor({
       root: '/',
       containers: () => [...this.#observed.byInstance.values()].flat(),
-      diskBytes: (id) => this.#diskUsage.of(id),
+      diskBytes: (id) => this.#diskWatch.writtenBytes(id) ?? this.#diskUsage.of(id),
       onNews: (id) => this.#onUsage(id),
       onTotalNews: () => this.#providerUsage.tellSoon(),
       ...(options.usageIntervalMs === undefined ? {} : { intervalMs: options.usageIntervalMs }),
@@ -165,6 +167,7 @@ export class RunningAgent {
       onEvent: (instanceUid) => this.#convergence.enqueue(instanceUid),
     });
     this.#prober = this.#makeProber();
+    this.#diskWatch = this.#makeDiskWatch();
     this.#convergence = new Convergence({
       client,
       providerUid,
@@ -179,6 +182,7 @@ export class RunningAgent {
       topology: machine.topology,
       recorder: this.#recorder,
       wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
+      disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
     });
     const metrics = options.metricsListen === undefined ? undefined : createMetrics();
@@ -201,6 +205,24 @@ export class RunningAgent {
     });
   }
 
+  #makeDiskWatch(): DiskWatch {
+    const { home, ownerPolicy, logger } = this.#options;
+    const instanceOf = (uid: string): Instance | undefined => this.#informer.byIndex('uid', uid)[0];
+    return new DiskWatch({
+      containers: () =>
+        [...this.#observed.byInstance].flatMap(([instanceUid, containers]) => {
+          const instance = instanceOf(instanceUid);
+          const limitBytes = instance === undefined ? 0 : (this.#convergence.read(instance)?.resources.diskLimitBytes ?? 0);
+          return containers.map((container) => ({ container, instanceUid, limitBytes }));
+        }),
+      layersHaveQuota: () => this.#health.diskQuota,
+      paths: () => (this.#health.info === undefined ? [home] : [home, this.#health.info.dataRoot]),
+      freeDisk: () => ownerPolicy.current().policy.freeDisk,
+      onChange: (uid) => (uid === undefined ? this.#convergence.enqueueAll() : this.#convergence.enqueue(uid)),
+      logger,
+    });
+  }
+
   /** @throws {UserError} PORT_IN_USE when metrics cannot be served. */
   async start(): Promise<void> {
     const { client, providerName, providerUid, journal, logger, metricsListen } = this.#options;
@@ -216,6 +238,7 @@ export class RunningAgent {
     this.#lease = keepProviderLease({ client, providerName, providerUid, logger });
     this.#options.ownerPolicy.onChange(() => this.#onOwnerPolicy());
     this.#prober.start();
+    this.#diskWatch.start();
     this.#manager.start();
     this.#health.start();
     this.#providerInformer.onChange((_key, provider) => this.#onProvider(provider));
@@ -234,7 +257,7 @@ export class RunningAgent {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#unlisten?.();
-    await Promise.all([this.#options.ownerPolicy.stop(), this.#prober.stop()]);
+    await Promise.all([this.#options.ownerPolicy.stop(), this.#prober.stop(), this.#diskWatch.stop()]);
     await this.#metricsServer?.close();
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
