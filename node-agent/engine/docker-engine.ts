@@ -1,10 +1,12 @@
 /** The container engine over Docker's API. The only importer of dockerode. */
+import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { providerLabel } from '../../api/names.ts';
 import { parseTime } from '../../api/time.ts';
 import { dockerCreateBody, dockerLimits, limitsFromDocker } from './container-spec.ts';
 import { classify, withDeadline } from './docker-call.ts';
+import { hasDiskQuota } from './disk-quota.ts';
 import { watchDockerEvents } from './docker-events.ts';
 import { readPull } from './docker-pull.ts';
 import { EngineError, engineErrorKind } from './engine.ts';
@@ -43,6 +45,7 @@ class DockerEngine implements Engine {
 
   async info(signal?: AbortSignal): Promise<EngineInfo> {
     const info = await withDeadline(callTimeoutMs, () => this.#docker.info() as Promise<DockerInfo>, signal);
+    const backing = info.DriverStatus?.find(([name]) => name === 'Backing Filesystem')?.[1];
     return {
       name: 'docker',
       version: info.ServerVersion,
@@ -50,8 +53,7 @@ class DockerEngine implements Engine {
       dataRoot: info.DockerRootDir,
       cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
       runtimes: Object.keys(info.Runtimes ?? {}).sort(),
-      // Others can (overlay2 on xfs with project quotas), but do not say whether they do.
-      diskQuota: info.Driver === 'btrfs',
+      diskQuota: hasDiskQuota({ driver: info.Driver, backing, dataRoot: info.DockerRootDir, mountInfo: await mountInfo() }),
       liveRestore: info.LiveRestoreEnabled === true,
       remapped: info.SecurityOptions?.some((option) => option === 'name=userns') === true,
     };
@@ -212,11 +214,17 @@ class DockerEngine implements Engine {
 interface DockerInfo {
   ServerVersion: string;
   Driver: string;
+  DriverStatus?: [string, string][];
   DockerRootDir: string;
   CgroupVersion?: string;
   Runtimes?: Record<string, unknown>;
   LiveRestoreEnabled?: boolean;
   SecurityOptions?: string[];
+}
+
+/** Of this machine; an engine elsewhere has other mounts, and then none is found. */
+async function mountInfo(): Promise<string> {
+  return readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
 }
 
 async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {

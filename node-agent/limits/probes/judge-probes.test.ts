@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { enforcementStatus, judgeCpu, judgeDisk, judgeMemory, judgeNetwork, judgePids, judgeSandbox } from './judge-probes.ts';
-import { parseLibraries } from './probe-image.ts';
+import { parseLibraries, withParents } from './probe-image.ts';
 
 const limits = { throttledPeriods: 14, cpuMillis: 100, memoryBytes: 1, pids: 1 };
 const end = (exitCode: number, oomKilled = false): { exitCode: number; oomKilled: boolean } => ({ exitCode, oomKilled });
@@ -80,5 +80,11 @@ describe('parseLibraries()', () => {
     const musl = '\t/lib/ld-musl-x86_64.so.1 (0x7f0a)\n\tlibc.musl-x86_64.so.1 => /lib/ld-musl-x86_64.so.1 (0x7f0a)\n';
     assert.deepEqual(parseLibraries(musl), ['/lib/ld-musl-x86_64.so.1', '/lib/ld-musl-x86_64.so.1']);
     assert.deepEqual(parseLibraries('\tstatically linked\n'), []);
+  });
+});
+
+describe('withParents()', () => {
+  it('names each directory once, before what is in it', () => {
+    assert.deepEqual(withParents(['bin/sh', 'lib/a/x.so', 'lib/a/y.so']), ['bin', 'lib', 'lib/a', 'bin/sh', 'lib/a/x.so', 'lib/a/y.so']);
   });
 });

@@ -16,11 +16,19 @@ const timeoutMs = 30_000;
 /** The image's root directory as a tar, two to three megabytes. */
 export async function packShell(): Promise<Uint8Array> {
   const libraries = [...new Set(parseLibraries(await listLibraries(await realpath(shell))))];
-  const members = [shell, ...libraries].map((path) => path.slice(1));
-  // Links are followed: in the image every file is where it is looked for.
-  const args = ['--create', '--dereference', '--file=-', '--directory=/', ...members];
+  const files = [shell, ...libraries].map((path) => path.slice(1));
+  // Links are followed: in the image every file is where it is looked for. Directories are named, since an engine makes those that are not for itself.
+  const args = ['--create', '--dereference', '--no-recursion', '--file=-', '--directory=/', ...withParents(files)];
   const { stdout } = await run('tar', args, { encoding: 'buffer', maxBuffer: mostBytes, timeout: timeoutMs });
   return stdout;
+}
+
+/** Each directory before what is in it. */
+export function withParents(files: readonly string[]): string[] {
+  const parents = files.flatMap((file) =>
+    file.split('/').flatMap((_, depth, parts) => (depth === 0 ? [] : parts.slice(0, depth).join('/'))),
+  );
+  return [...new Set([...parents, ...files])];
 }
 
 /** Empty for a shell that needs none: `ldd` fails then. */
