@@ -33,6 +33,7 @@ interface Look {
   order: DiskOrder | undefined;
   /** Wrote something since the look before. */
   grew: boolean;
+  running: boolean;
   dueAtMs: number;
 }
 
@@ -115,21 +116,16 @@ export class DiskWatch {
     const before = this.#looks.get(container.id);
     const startedMs = performance.now();
     const running = container.state === 'running';
-    const aheadMs = hurry && running ? hurryAheadMs : 0;
-    if (roots.length === 0 || (before !== undefined && startedMs < before.dueAtMs - aheadMs)) return;
+    if (roots.length === 0 || !isDue(before, { nowMs: startedMs, running, hurry })) return;
     const bounds = { bytes: limitBytes, inodes: limitBytes === 0 ? 0 : inodeBound(limitBytes) };
     const written = await walkDisk(roots, farthest(bounds), signal);
     const nearLimit = limitBytes > 0 && written.bytes > limitBytes / 2;
     const waitMs = nextLookMs(performance.now() - startedMs, { running, nearLimit });
     const grownBytes = written.bytes - (before?.written.bytes ?? written.bytes);
-    const look = {
-      written,
-      order: judgeWritten(written, bounds),
-      grew: grownBytes >= noticeableBytes,
-      dueAtMs: performance.now() + waitMs,
-    };
-    this.#looks.set(container.id, look);
-    if (before?.order?.act !== look.order?.act || Math.abs(grownBytes) >= 16 * noticeableBytes) this.#options.onChange(instanceUid);
+    const order = judgeWritten(written, bounds);
+    const dueAtMs = performance.now() + waitMs;
+    this.#looks.set(container.id, { written, order, grew: grownBytes >= noticeableBytes, running, dueAtMs });
+    if (before?.order?.act !== order?.act || Math.abs(grownBytes) >= 16 * noticeableBytes) this.#options.onChange(instanceUid);
   }
 
   #rootsOf({ writes }: ObservedContainer): string[] {
@@ -171,4 +167,10 @@ export class DiskWatch {
 /** How far a walk goes: beyond what stops the instance, nothing changes. */
 function farthest({ bytes, inodes }: DiskBounds): WrittenToDisk {
   return bytes === 0 ? { bytes: Infinity, inodes: Infinity } : { bytes: bytes * overshoot, inodes: inodes * overshoot };
+}
+
+/** The first time, when it was started, when its time has come, or somewhat before when the disk fills quickly. */
+function isDue(before: Look | undefined, { nowMs, running, hurry }: { nowMs: number; running: boolean; hurry: boolean }): boolean {
+  if (before === undefined || (running && !before.running)) return true;
+  return nowMs >= before.dueAtMs - (hurry && running ? hurryAheadMs : 0);
 }
