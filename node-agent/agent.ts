@@ -83,6 +83,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       engine,
       journal,
       machine,
+      home,
       ownerPolicy,
       ...network,
       guarded,

@@ -23,6 +23,7 @@ import type { CpuTopology } from './inventory/cpu-topology.ts';
 import type { Journal } from './journal/journal.ts';
 import { planCpus } from './limits/cpu-pinning.ts';
 import type { CpuPlan } from './limits/cpu-pinning.ts';
+import type { DiskWatch } from './limits/disk-watch.ts';
 import type { ObservedContainers } from './observed-containers.ts';
 import type { Verdict } from './owner-policy/judge-instances.ts';
 import { decide, isRunning, ownContainers } from './plan/converge.ts';
@@ -53,6 +54,7 @@ export interface ConvergenceOptions {
   recorder: EventRecorder;
   /** Why the walls around instances do not stand; undefined when they do. */
   wallsDown: () => string | undefined;
+  disk: DiskWatch;
   /** Of the machine's owner. */
   policy: () => OwnerPolicyStatus | undefined;
 }
@@ -191,9 +193,19 @@ export class Convergence implements Controller {
       cpus: this.#planCpus(uid),
       gpus: this.#options.gpus(),
       diskQuota: health.diskQuota,
+      ...this.#disk(uid),
       bandwidth: health.bandwidth,
       ...(wallsDown === undefined ? {} : { wallsDown }),
     };
+  }
+
+  #disk(uid: string): Pick<World, 'diskOrders' | 'diskClosed'> {
+    const { disk, observed } = this.#options;
+    const orders = (observed.byInstance.get(uid) ?? []).flatMap(({ id }) => {
+      const order = disk.orderOf(id);
+      return order === undefined ? [] : [[id, order] as const];
+    });
+    return { diskOrders: new Map(orders), ...(disk.closed === undefined ? {} : { diskClosed: disk.closed }) };
   }
 
   /** Of all instances that are to run; those whose processors change are looked at as well. */

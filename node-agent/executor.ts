@@ -7,6 +7,7 @@ import type { ImageStore } from './image-store.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Action, ActionFailure, Environment } from './plan/world.ts';
 import { EnvironmentError } from './resolve-environment.ts';
+import { reapSandbox } from './limits/probes/sandbox-orphans.ts';
 import { StepGate } from './step-gate.ts';
 
 export interface ExecutorOptions {
@@ -76,7 +77,11 @@ export class Executor {
         await this.#create(action);
         return;
       case 'start':
-        return engine.startContainer(action.containerId);
+        return this.#start(action.containerId);
+      case 'pause':
+        return engine.pauseContainer(action.containerId);
+      case 'unpause':
+        return engine.unpauseContainer(action.containerId);
       case 'stop':
         return unlessGone(engine.stopContainer(action.containerId, action.graceSeconds));
       case 'updateLimits':
@@ -102,10 +107,21 @@ export class Executor {
     }
   }
 
+  async #start(containerId: string): Promise<void> {
+    try {
+      await this.#options.engine.startContainer(containerId);
+    } catch (error) {
+      // gVisor leaves processes behind when it fails; the next attempt starts others.
+      if (engineErrorKind(error) !== 'unavailable') await reapSandbox('/proc', containerId);
+      throw error;
+    }
+  }
+
   async #stopAndRemove(containerId: string, graceSeconds: number): Promise<void> {
     const { engine } = this.#options;
     await unlessGone(engine.stopContainer(containerId, graceSeconds));
     await engine.removeContainer(containerId);
+    await reapSandbox('/proc', containerId);
   }
 
   async #clearFailure({ uid, type }: Action): Promise<void> {

@@ -1,6 +1,7 @@
 /** Tells the API what this machine is and has: in Provider.status for everybody, in ProviderInventory for its owner. */
 import { setCondition } from '../api/conditions.ts';
 import type { ConditionUpdate } from '../api/conditions.ts';
+import type { EnforcementStatus } from '../api/enforcement.ts';
 import type { ProviderInventory } from '../api/generated/provider-inventory.ts';
 import type { Provider } from '../api/generated/provider.ts';
 import { apiVersionOf, providerInventories, providers } from '../api/resource-type.ts';
@@ -20,6 +21,8 @@ export interface Measured {
   disk: Disk;
   engine: EngineInfo;
   ownerPolicy: CurrentPolicy;
+  /** Undefined until this machine was tried as it is now. */
+  enforcement: EnforcementStatus | undefined;
 }
 
 export interface ReportOptions {
@@ -35,7 +38,7 @@ const inventoryIntervalMs = 24 * 3600 * 1000;
 /** Writes what changed. Answers the Provider as it is then; throws when its uid is another than `provider`'s. */
 export async function reportProvider(measured: Measured, { client, provider, agentVersion, signal }: ReportOptions): Promise<Provider> {
   const { name = '', uid } = provider.metadata;
-  const { ownerPolicy } = measured;
+  const { ownerPolicy, enforcement } = measured;
   return updateStatus(
     client,
     providers,
@@ -57,6 +60,8 @@ export async function reportProvider(measured: Measured, { client, provider, age
       };
       if (ownerPolicy.status === undefined) delete draft.status.ownerPolicy;
       else draft.status.ownerPolicy = ownerPolicy.status;
+      if (enforcement === undefined) delete draft.status.enforcement;
+      else draft.status.enforcement = enforcement;
       return draft;
     },
     { signal },

@@ -1,4 +1,5 @@
 /** The parts of an agent at work, wired together. */
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
@@ -44,6 +45,8 @@ import { ObservedContainers } from './observed-containers.ts';
 import { keepProviderLease } from './provider-lease.ts';
 import type { ProviderLease } from './provider-lease.ts';
 import type { Measured } from './provider-report.ts';
+import { DiskWatch } from './limits/disk-watch.ts';
+import { EnforcementProber } from './limits/probes/enforcement-prober.ts';
 import { ProviderReporter } from './provider-reporter.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
 import { agentFamilies, agentSamples } from './usage/usage-metrics.ts';
@@ -60,6 +63,8 @@ export interface RunningAgentOptions {
   /** Closed at the end. */
   journal: Journal;
   machine: Machine;
+  /** `$POTLUCK_HOME`. */
+  home: string;
   /** Of the pool's own engine; another one is its owner's business. */
   network?: PoolNetworkControl;
   /** Stopped at the end. */
@@ -99,6 +104,8 @@ export class RunningAgent {
   readonly #usage: UsageMonitor;
   readonly #providerUsage: ProviderUsage;
   readonly #health: EngineHealth;
+  readonly #prober: EnforcementProber;
+  readonly #diskWatch: DiskWatch;
   readonly #convergence: Convergence;
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
@@ -138,7 +145,7 @@ export class RunningAgent {
     this.#usage = new UsageMonitor({
       root: '/',
       containers: () => [...this.#observed.byInstance.values()].flat(),
-      diskBytes: (id) => this.#diskUsage.of(id),
+      diskBytes: (id) => this.#diskWatch.writtenBytes(id) ?? this.#diskUsage.of(id),
       onNews: (id) => this.#onUsage(id),
       onTotalNews: () => this.#providerUsage.tellSoon(),
       ...(options.usageIntervalMs === undefined ? {} : { intervalMs: options.usageIntervalMs }),
@@ -169,6 +176,8 @@ export class RunningAgent {
       onAbsent: () => this.#convergence.enqueueAll(),
       onEvent: (instanceUid) => this.#convergence.enqueue(instanceUid),
     });
+    this.#prober = this.#makeProber();
+    this.#diskWatch = this.#makeDiskWatch();
     this.#convergence = new Convergence({
       client,
       providerUid,
@@ -184,6 +193,7 @@ export class RunningAgent {
       gpus: () => this.#machine.machine.gpus.map(({ id }) => id),
       recorder: this.#recorder,
       wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
+      disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
     });
     const metrics = options.metricsListen === undefined ? undefined : createMetrics();
@@ -193,6 +203,37 @@ export class RunningAgent {
     this.#manager.add(this.#convergence);
   }
 
+  #makeProber(): EnforcementProber {
+    const { engine, machine, network, home, logger } = this.#options;
+    return new EnforcementProber({
+      engine,
+      info: () => (this.#health.isReady ? this.#health.info : undefined),
+      kernelVersion: machine.kernelVersion,
+      network: () => ({ shaped: network !== undefined, wallsDown: wallsDown(network) }),
+      path: join(home, 'agent', 'enforcement.json'),
+      onChange: () => this.#reporter.reportSoon(),
+      logger,
+    });
+  }
+
+  #makeDiskWatch(): DiskWatch {
+    const { home, ownerPolicy, logger } = this.#options;
+    const instanceOf = (uid: string): Instance | undefined => this.#informer.byIndex('uid', uid)[0];
+    return new DiskWatch({
+      containers: () =>
+        [...this.#observed.byInstance].flatMap(([instanceUid, containers]) => {
+          const instance = instanceOf(instanceUid);
+          const limitBytes = instance === undefined ? 0 : (this.#convergence.read(instance)?.resources.diskLimitBytes ?? 0);
+          return containers.map((container) => ({ container, instanceUid, limitBytes }));
+        }),
+      layersHaveQuota: () => this.#health.diskQuota,
+      paths: () => (this.#health.info === undefined ? [home] : [home, this.#health.info.dataRoot]),
+      freeDisk: () => ownerPolicy.current().policy.freeDisk,
+      onChange: (uid) => (uid === undefined ? this.#convergence.enqueueAll() : this.#convergence.enqueue(uid)),
+      logger,
+    });
+  }
+
   /** @throws {UserError} PORT_IN_USE when metrics cannot be served. */
   async start(): Promise<void> {
     const { client, providerName, providerUid, journal, logger, metricsListen } = this.#options;
@@ -200,10 +241,15 @@ export class RunningAgent {
       this.#metricsServer = await startMetricsServer({ ...metricsListen, registry: this.#metrics.registry, logger });
       logger.info('metrics are served', { url: `http://${metricsListen.host}:${this.#metricsServer.port}/metrics` });
     }
-    this.#unlisten = this.#options.network?.walls.onChange(() => this.#convergence.enqueueAll());
+    this.#unlisten = this.#options.network?.walls.onChange(() => {
+      this.#convergence.enqueueAll();
+      this.#reporter.reportSoon();
+    });
     this.#shapeAll();
     this.#lease = keepProviderLease({ client, providerName, providerUid, logger });
     this.#options.ownerPolicy.onChange(() => this.#onOwnerPolicy());
+    this.#prober.start();
+    this.#diskWatch.start();
     this.#manager.start();
     this.#health.start();
     this.#providerInformer.onChange((_key, provider) => this.#onProvider(provider));
@@ -222,7 +268,7 @@ export class RunningAgent {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#unlisten?.();
-    await this.#options.ownerPolicy.stop();
+    await Promise.all([this.#options.ownerPolicy.stop(), this.#prober.stop(), this.#diskWatch.stop()]);
     await this.#metricsServer?.close();
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
@@ -337,8 +383,13 @@ export class RunningAgent {
 
   async #measure(): Promise<Measured> {
     const engine = this.#health.info ?? (await this.#options.engine.info());
-    const { ownerPolicy } = this.#options;
-    return { machine: this.#machine.machine, disk: await this.#readDisk(), engine, ownerPolicy: ownerPolicy.current() };
+    return {
+      machine: this.#machine.machine,
+      disk: await this.#readDisk(),
+      engine,
+      ownerPolicy: this.#options.ownerPolicy.current(),
+      enforcement: this.#prober.current(),
+    };
   }
 
   async #keepLooking(): Promise<void> {
@@ -349,4 +400,10 @@ export class RunningAgent {
       this.#convergence.enqueueAll();
     }
   }
+}
+
+/** For {@link EnforcementProber}: null where there are no walls to stand. */
+function wallsDown(network: RunningAgentOptions['network']): string | undefined | null {
+  if (network === undefined) return null;
+  return network.walls.standing ? undefined : network.walls.reason;
 }

@@ -15,6 +15,10 @@ export interface Engine {
   stopContainer(id: string, graceSeconds: number): Promise<void>;
   /** SIGKILL; resolves also when it does not run. */
   killContainer(id: string): Promise<void>;
+  /** Freezes what runs in it, at once; resolves also when it does not run or is paused already. */
+  pauseContainer(id: string): Promise<void>;
+  /** Resolves also when it is not paused. */
+  unpauseContainer(id: string): Promise<void>;
   /** With its writable layer and anonymous volumes, running or not; resolves also when it is gone. */
   removeContainer(id: string): Promise<void>;
   /** Changes limits of a container, running or not. Rejects with `rejected` when they cannot be applied, for example memory below what is in use. */
@@ -23,6 +27,8 @@ export interface Engine {
   inspectImage(reference: string): Promise<ImageInfo | undefined>;
   /** Resolves when the image is there, and the registry lets whoever has these credentials have it, also if it was there before. */
   pullImage(reference: string, options: PullOptions): Promise<void>;
+  /** Makes an image of one layer, under a name that it did not have. `tar` is of its root directory. */
+  importImage(reference: string, tar: Uint8Array): Promise<void>;
   /** All that the engine has. */
   listImages(): Promise<ListedImage[]>;
   /** With all its names. Rejects with `conflict` while a container uses it; resolves also when it is gone. */
@@ -101,6 +107,8 @@ export interface ObservedContainer {
   /** `sha256:…`. */
   imageId: string;
   state: ContainerState;
+  /** Directories of this machine in which the container writes: its own layer, where that is a plain directory, and what its image wants volumes for. */
+  writes?: { layer?: string; volumes: readonly string[] };
   /** Of the last run; 0 before the first. */
   exitCode: number;
   oomKilled: boolean;

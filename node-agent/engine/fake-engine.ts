@@ -111,13 +111,13 @@ export class FakeEngine implements Engine {
 
   stopContainer(id: string): Promise<void> {
     return this.#call('stopContainer', id, () => {
-      if (this.#get(id).state === 'running') this.end(id, { exitCode: 143 });
+      if (isLive(this.#get(id))) this.end(id, { exitCode: 143 });
     });
   }
 
   killContainer(id: string): Promise<void> {
     return this.#call('killContainer', id, () => {
-      if (this.#get(id).state === 'running') this.end(id, { exitCode: 137 });
+      if (isLive(this.#get(id))) this.end(id, { exitCode: 137 });
     });
   }
 
@@ -125,7 +125,7 @@ export class FakeEngine implements Engine {
     return this.#call('removeContainer', id, () => {
       const container = this.#find(id);
       if (container === undefined) return;
-      if (container.state === 'running') this.end(container.id, { exitCode: 137 });
+      if (isLive(container)) this.end(container.id, { exitCode: 137 });
       this.#tell(container.id, 'destroy');
       this.containers.delete(container.id);
     });
@@ -139,6 +139,26 @@ export class FakeEngine implements Engine {
 
   inspectImage(reference: string): Promise<ImageInfo | undefined> {
     return this.#call('inspectImage', reference, () => this.#image(reference));
+  }
+
+  importImage(reference: string): Promise<void> {
+    return this.#call('importImage', reference, () => {
+      this.images.set(reference, { id: `sha256:${reference}`, sizeBytes: 1, digests: [] });
+    });
+  }
+
+  pauseContainer(id: string): Promise<void> {
+    return this.#call('pauseContainer', id, () => {
+      const container = this.#get(id);
+      if (container.state === 'running') container.state = 'paused';
+    });
+  }
+
+  unpauseContainer(id: string): Promise<void> {
+    return this.#call('unpauseContainer', id, () => {
+      const container = this.#get(id);
+      if (container.state === 'paused') container.state = 'running';
+    });
   }
 
   listImages(): Promise<ListedImage[]> {
@@ -226,6 +246,10 @@ export class FakeEngine implements Engine {
     if (error !== undefined) throw error;
     return act();
   }
+}
+
+function isLive({ state }: ObservedContainer): boolean {
+  return state === 'running' || state === 'paused';
 }
 
 function copy(container: ObservedContainer): ObservedContainer {

@@ -248,7 +248,11 @@ async function dockerdConfig({ paths, storage, network, remapped, logger }: Daem
     // The same on every machine, whoever manages its cgroups.
     'exec-opts': ['native.cgroupdriver=cgroupfs'],
     ...(remapped ? { 'userns-remap': remappedUser } : {}),
-    runtimes: { [guardedRuntime]: { path: await writeStartGuard(paths) } },
+    runtimes: {
+      [guardedRuntime]: { path: await writeStartGuard(paths) },
+      // gVisor, where the machine has it; whether it works with a network is tried.
+      ...((await succeeds('runsc', ['--version'])) ? { runsc: { path: await writeStartGuard(paths, 'runsc') } } : {}),
+    },
     'default-runtime': guardedRuntime,
     bip: network.subnets.bridge,
     iptables: hasIptables,

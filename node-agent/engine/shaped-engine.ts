@@ -73,12 +73,24 @@ export class ShapedEngine implements Engine {
     return this.#engine.pullImage(reference, options);
   }
 
+  importImage(reference: string, tar: Uint8Array): Promise<void> {
+    return this.#engine.importImage(reference, tar);
+  }
+
   listImages(): Promise<ListedImage[]> {
     return this.#engine.listImages();
   }
 
   removeImage(id: string): Promise<void> {
     return this.#engine.removeImage(id);
+  }
+
+  pauseContainer(id: string): Promise<void> {
+    return this.#engine.pauseContainer(id);
+  }
+
+  unpauseContainer(id: string): Promise<void> {
+    return this.#engine.unpauseContainer(id);
   }
 
   watchEvents(options: EngineEventOptions): EngineEventStream {

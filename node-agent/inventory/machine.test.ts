@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { allocatableOf, capacityOf, judgeOffer } from './capacity.ts';
-import { packageCount, readCpuTopology, threadCount } from './cpu-topology.ts';
+import { packageCount, readAllowedCpus, readCpuTopology, threadCount } from './cpu-topology.ts';
 import { goArchitecture, parseCpuModel, parseMemory, parseOsRelease, readMachine } from './machine.ts';
 import type { Disk, Machine } from './machine.ts';
 
@@ -82,6 +82,23 @@ describe('readCpuTopology()', () => {
     await record(recorded.laptop, '0-5');
     assert.equal(threadCount(await readCpuTopology(root)), 6);
     assert.deepEqual((await readCpuTopology(root)).cores[2]?.threads, [2]);
+  });
+
+  it('leaves out what control groups do not give, of v1 and of v2', async () => {
+    await record(recorded.hybrid);
+    await write('sys/fs/cgroup/cpuset/cpuset.effective_cpus', '0-1,3,6-7');
+    const v1 = await readCpuTopology(root, await readAllowedCpus(root));
+    assert.deepEqual(
+      v1.cores.map(({ threads }) => threads),
+      [[0, 1], [3], [6], [7]],
+    );
+    await write('sys/fs/cgroup/cpuset.cpus.effective', '2-4');
+    const v2 = await readCpuTopology(root, await readAllowedCpus(root));
+    assert.deepEqual(
+      v2.cores.map(({ threads }) => threads),
+      [[2, 3], [4]],
+    );
+    assert.deepEqual(await readAllowedCpus(join(root, 'none')), []);
   });
 
   it('counts processors without topology files as a core each', async () => {

@@ -3,7 +3,7 @@ import { readFile, statfs } from 'node:fs/promises';
 import { arch, hostname, networkInterfaces, release } from 'node:os';
 import { join } from 'node:path';
 import { readMounts } from '../engine/mount-table.ts';
-import { readCpuTopology } from './cpu-topology.ts';
+import { readAllowedCpus, readCpuTopology } from './cpu-topology.ts';
 import type { CpuTopology } from './cpu-topology.ts';
 import { readGpus } from './gpus.ts';
 import type { Gpu } from './gpus.ts';
@@ -48,7 +48,7 @@ export async function readMachine(root: string): Promise<Machine> {
     operatingSystem: parseOsRelease(await read('etc/os-release')),
     kernelVersion: release(),
     cpuModel: parseCpuModel(await read('proc/cpuinfo')),
-    topology: await readCpuTopology(join(root, 'sys/devices/system/cpu')),
+    topology: await readCpuTopology(join(root, 'sys/devices/system/cpu'), await readAllowedCpus(root)),
     memoryBytes: parseMemory(await read('proc/meminfo')),
     addresses: addresses(),
     gpus: await readGpus(root),

@@ -12,6 +12,7 @@ import { instanceLabel, instanceUidLabel, providerLabel } from '../../api/names.
 import { reasons } from '../../api/reasons.ts';
 import type { ContainerLimits, ContainerSpec, ObservedContainer } from '../engine/engine.ts';
 import { intersects, parseCpuSet } from '../limits/cpu-set.ts';
+import { guardDisk } from './disk-guard.ts';
 import { endOf, journalForRestart, outcomeOf, restartAtMs, retryAtMs } from './restart.ts';
 import { stopWithoutWalls, waitForWalls } from './without-walls.ts';
 import type { Action, Decision, DesiredInstance, Hold, JournalEntry, RemovalReason, World } from './world.ts';
@@ -63,8 +64,12 @@ function decideContainer(context: Context, container: ObservedContainer | undefi
   if (desired.held !== undefined) return hold(context, container, desired.held);
   // What is stopped from the start is to start at once when it is wanted.
   if (desired.powerState === 'Stopped') return container === undefined ? (needsImage(context) ?? {}) : rest(context, container);
+  return guardDisk(context, container) ?? bringUp(context, container);
+}
+
+function bringUp(context: Context, container: ObservedContainer | undefined): Decision {
   if (container === undefined) return create(context);
-  if (container.labels[specHashLabel] !== desired.specHash) return recreate(context, container);
+  if (container.labels[specHashLabel] !== context.desired.specHash) return recreate(context, container);
   return isRunning(container) ? keepRunning(context, container) : start(context, container);
 }
 

@@ -104,6 +104,7 @@ function situationOf(input: StatusInput): Situation {
   if (container !== undefined && failedForGood(desired, journal)) return couldNotStart(container, journal);
   if (desired.powerState === 'Stopped') return stopped(end);
   if (desired.held !== undefined) return heldBack(desired.held, container);
+  if (input.decision.waiting?.reason === reasons.diskPressure) return heldBack(input.decision.waiting, container);
   return waiting(input, end);
 }
 
@@ -115,8 +116,10 @@ function running({ desired, decision }: StatusInput, container: ObservedContaine
     return { phase: 'Running', ready: false, reason: reasons.stopped, message, state };
   }
   // A limit that cannot be applied, for example less memory than is in use.
-  const trouble = decision.waiting?.reason === reasons.error ? decision.waiting.message : undefined;
-  if (trouble !== undefined) return { phase: 'Running', ready: false, reason: reasons.error, message: trouble, state };
+  const trouble = decision.waiting;
+  if (trouble?.reason === reasons.error || trouble?.reason === reasons.diskPressure) {
+    return { phase: 'Running', ready: false, reason: trouble.reason, message: cut(trouble.message), state };
+  }
   return { phase: 'Running', ready: true, reason: reasons.running, message: 'The container runs', state };
 }
 

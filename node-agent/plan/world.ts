@@ -1,6 +1,7 @@
 /** What a plan is made from, and what it is made of. All of it is plain data: who fills it in is `agent.ts`. */
 import type { EffectiveResources } from '../../api/effective-resources.ts';
 import type { ContainerLimits, ContainerSpec, EngineErrorKind, ImageInfo, ObservedContainer } from '../engine/engine.ts';
+import type { DiskOrder } from '../limits/disk-watchdog.ts';
 import type { CpuPlan } from '../limits/cpu-pinning.ts';
 
 export interface World {
@@ -21,6 +22,10 @@ export interface World {
   cpus: CpuPlan;
   /** Ids of the machine's graphics processors. */
   gpus: readonly string[];
+  /** Of containers whose disk is nearly full, by their id. */
+  diskOrders?: ReadonlyMap<string, DiskOrder>;
+  /** Why nothing new starts: the machine's disk is nearly full. */
+  diskClosed?: string;
   /** Whether the engine holds {@link ContainerSpec.diskBytes}. */
   diskQuota: boolean;
   /** Whether the engine holds bandwidth limits. */
@@ -102,6 +107,8 @@ export interface JournalEntry {
   crashCount: number;
   /** The agent is stopping the container, or did: its end is no crash. */
   stopRequested: boolean;
+  /** The agent froze it because a disk is full. */
+  pausedForDisk?: boolean;
   /** The end before the present run. */
   lastEnd?: ContainerEnd;
   /** What last did not work, until something does. */
@@ -147,6 +154,7 @@ export type Action =
   | { type: 'create'; uid: string; imageKey: string; spec: Omit<ContainerSpec, 'env'>; environment: Environment; journal: JournalEntry }
   | { type: 'start'; uid: string; containerId: string; journal: JournalEntry }
   | { type: 'stop'; uid: string; containerId: string; graceSeconds: number; journal: JournalEntry }
+  | { type: 'pause' | 'unpause'; uid: string; containerId: string; journal: JournalEntry }
   | { type: 'updateLimits'; uid: string; containerId: string; limits: ContainerLimits }
   | { type: 'recreate'; uid: string; containerId: string; graceSeconds: number; journal: JournalEntry }
   | { type: 'remove'; uid: string; containerId: string; graceSeconds: number; why: RemovalReason };
