@@ -7,6 +7,7 @@ import type { Provider } from '../api/generated/provider.ts';
 import { providers } from '../api/resource-type.ts';
 import { ApiError } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
+import type { ControllerMetrics } from '../runtime/controller-metrics.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
@@ -16,6 +17,7 @@ import { GuardedImages } from './images/guarded-images.ts';
 import { readMachine } from './inventory/machine.ts';
 import { openJournal } from './journal/journal.ts';
 import { RunningAgent } from './running-agent.ts';
+import type { AgentFacts } from './usage/usage-metrics.ts';
 
 export interface AgentOptions {
   /** With the provider's own credentials. */
@@ -57,7 +59,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const journal = await openJournal(join(home, 'agent', 'journal.json'), logger);
     const guarded = await GuardedImages.open(join(home, 'agent', 'guarded-images.json'), logger);
     const machine = await readMachine('/');
-    const { metricsListen, usageIntervalMs } = options;
+    const { usageIntervalMs } = options;
+    const metrics = await openMetrics(options);
     const agent = new RunningAgent({
       client,
       providerName,
@@ -69,23 +72,42 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       guarded,
       collectImages: isPools,
       ...(namespace === undefined ? {} : { engineNamespace: namespace }),
-      ...(metricsListen === undefined ? {} : { metricsListen }),
+      ...(metrics === undefined ? {} : { metrics: metrics.controllers }),
       ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
       logger,
     });
-    await agent.start().catch(async (error: unknown) => {
-      await agent.stop();
-      throw error;
-    });
+    metrics?.collect(() => agent.facts());
+    agent.start();
     const stop = async (): Promise<void> => {
+      await metrics?.close();
       await agent.stop();
       await release();
     };
-    return { metricsPort: agent.metricsPort, stop };
+    return { metricsPort: metrics?.port, stop };
   } catch (error) {
     await release();
     throw error;
   }
+}
+
+interface OpenedMetrics {
+  controllers: ControllerMetrics;
+  port: number;
+  /** From now on instances and machine are in it too. */
+  collect(facts: () => AgentFacts): void;
+  close: () => Promise<void>;
+}
+
+/** The code is loaded only where metrics are served: it takes several megabytes. */
+async function openMetrics({ metricsListen, logger }: AgentOptions): Promise<OpenedMetrics | undefined> {
+  if (metricsListen === undefined) return undefined;
+  const { createMetrics, startMetricsServer } = await import('../runtime/metrics.ts');
+  const { addCollectedMetrics } = await import('../runtime/collected-metrics.ts');
+  const { agentFamilies, agentSamples } = await import('./usage/usage-metrics.ts');
+  const { registry, controllers } = createMetrics();
+  const { port, close } = await startMetricsServer({ ...metricsListen, registry, logger });
+  logger.info('metrics are served', { url: `http://${metricsListen.host}:${port}/metrics` });
+  return { controllers, port, collect: (facts) => addCollectedMetrics(registry, agentFamilies, () => agentSamples(facts())), close };
 }
 
 interface OpenedEngine {

@@ -8,14 +8,12 @@ import { instances, providers } from '../api/resource-type.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
 import { createInformer } from '../client/kube-informer.ts';
-import { addCollectedMetrics } from '../runtime/collected-metrics.ts';
+import type { ControllerMetrics } from '../runtime/controller-metrics.ts';
 import { createEventRecorder } from '../runtime/event-recorder.ts';
 import type { EventRecorder } from '../runtime/event-recorder.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
-import { createMetrics, startMetricsServer } from '../runtime/metrics.ts';
-import type { Metrics, MetricsServer } from '../runtime/metrics.ts';
 import { Convergence } from './convergence.ts';
 import { desiredInstance, imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
@@ -40,8 +38,8 @@ import { keepProviderLease } from './provider-lease.ts';
 import type { ProviderLease } from './provider-lease.ts';
 import type { Measured } from './provider-report.ts';
 import { ProviderReporter } from './provider-reporter.ts';
+import { readBtrfsUsage } from './usage/btrfs-disk-usage.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
-import { agentFamilies, agentSamples } from './usage/usage-metrics.ts';
 import type { AgentFacts } from './usage/usage-metrics.ts';
 import { UsageMonitor } from './usage/usage-monitor.ts';
 
@@ -60,8 +58,8 @@ export interface RunningAgentOptions {
   collectImages: boolean;
   /** Of the engine's network, a file for `nsenter`; absent: the machine's own. */
   engineNamespace?: string;
-  /** Where Prometheus is served; absent: nowhere. */
-  metricsListen?: { host: string; port: number };
+  /** Absent: nobody counts. */
+  metrics?: ControllerMetrics;
   /** How often instances are measured; 10 s when absent. */
   usageIntervalMs?: number;
   logger: Logger;
@@ -88,8 +86,6 @@ export class RunningAgent {
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
   #provider: Provider;
-  readonly #metrics: Metrics | undefined;
-  #metricsServer: MetricsServer | undefined;
   #lease: ProviderLease | undefined;
   #resync: Promise<void> = Promise.resolve();
 
@@ -103,21 +99,11 @@ export class RunningAgent {
     this.#providerInformer = createInformer(client, providers, { fieldSelector: `metadata.name=${providerName}`, logger });
     this.#observed = new ObservedContainers(engine, providerUid);
     this.#recorder = createEventRecorder({ client, component: 'potluck-agent', instance: providerName, logger });
-    const puller = new ImagePuller({
-      engine,
-      guarded: options.guarded,
-      credentials: (want) => readCredentials(client, want),
-      measure: (reference, credentials, signal) => {
-        const question = { reference, architecture: machine.architecture, ...(credentials === undefined ? {} : { credentials }) };
-        return measureImage(question, options.engineNamespace, signal);
-      },
-      room: () => this.#room(),
-      onNoRoom: () => this.#collector?.lookSoon(),
-    });
+    const puller = this.#createPuller();
     this.#images = createImageStore({ engine, puller, onChange: (key) => this.#onImage(key), logger });
     if (options.collectImages) this.#collector = this.#startCollector();
     const containerIds = (): string[] => [...this.#observed.byInstance.values()].flat().map(({ id }) => id);
-    this.#diskUsage = startDiskUsage({ engine, containerIds });
+    this.#diskUsage = startDiskUsage({ engine, containerIds, readAll: (ids) => this.#readDiskUsage(ids) });
     this.#usage = new UsageMonitor({
       root: '/',
       containers: () => [...this.#observed.byInstance.values()].flat(),
@@ -150,7 +136,10 @@ export class RunningAgent {
         this.#reporter.reportSoon();
       },
       onAbsent: () => this.#convergence.enqueueAll(),
-      onEvent: (instanceUid) => this.#convergence.enqueue(instanceUid),
+      onEvent: (instanceUid) => {
+        this.#observed.distrust(instanceUid);
+        this.#convergence.enqueue(instanceUid);
+      },
     });
     this.#convergence = new Convergence({
       client,
@@ -167,20 +156,13 @@ export class RunningAgent {
       gpus: () => this.#machine.machine.gpus.map(({ id }) => id),
       recorder: this.#recorder,
     });
-    const metrics = options.metricsListen === undefined ? undefined : createMetrics();
-    if (metrics !== undefined) addCollectedMetrics(metrics.registry, agentFamilies, () => agentSamples(this.#facts()));
-    this.#metrics = metrics;
-    this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics: metrics.controllers }) });
+    const { metrics } = options;
+    this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
     this.#manager.add(this.#convergence);
   }
 
-  /** @throws {UserError} PORT_IN_USE when metrics cannot be served. */
-  async start(): Promise<void> {
-    const { client, providerName, providerUid, journal, logger, metricsListen } = this.#options;
-    if (metricsListen !== undefined && this.#metrics !== undefined) {
-      this.#metricsServer = await startMetricsServer({ ...metricsListen, registry: this.#metrics.registry, logger });
-      logger.info('metrics are served', { url: `http://${metricsListen.host}:${this.#metricsServer.port}/metrics` });
-    }
+  start(): void {
+    const { client, providerName, providerUid, journal, logger } = this.#options;
     this.#lease = keepProviderLease({ client, providerName, providerUid, logger });
     this.#manager.start();
     this.#health.start();
@@ -198,7 +180,6 @@ export class RunningAgent {
   /** Containers go on running. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#metricsServer?.close();
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
     await this.#usage.stop();
@@ -219,12 +200,8 @@ export class RunningAgent {
     this.#reporter.reportSoon();
   }
 
-  /** Where metrics are served; undefined when they are not. */
-  get metricsPort(): number | undefined {
-    return this.#metricsServer?.port;
-  }
-
-  #facts(): AgentFacts {
+  /** What is served to Prometheus, as it is now. */
+  facts(): AgentFacts {
     const { providerUid } = this.#options;
     const all = this.#informer.list();
     const phases = Map.groupBy(all, ({ status }) => status?.phase ?? 'Pending');
@@ -256,6 +233,21 @@ export class RunningAgent {
     }
   }
 
+  #createPuller(): ImagePuller {
+    const { client, engine, guarded, engineNamespace, machine } = this.#options;
+    return new ImagePuller({
+      engine,
+      guarded: guarded,
+      credentials: (want) => readCredentials(client, want),
+      measure: (reference, credentials, signal) => {
+        const question = { reference, architecture: machine.architecture, ...(credentials === undefined ? {} : { credentials }) };
+        return measureImage(question, engineNamespace, signal);
+      },
+      room: () => this.#room(),
+      onNoRoom: () => this.#collector?.lookSoon(),
+    });
+  }
+
   #startCollector(): ImageCollector {
     const { engine, guarded, logger } = this.#options;
     return new ImageCollector({
@@ -278,6 +270,11 @@ export class RunningAgent {
 
   async #room(): Promise<ImageRoom> {
     return roomForImages(await this.#readDisk(), this.#provider.spec.maxImageSize);
+  }
+
+  async #readDiskUsage(ids: readonly string[]): Promise<ReadonlyMap<string, number> | undefined> {
+    const { info } = this.#health;
+    return info?.storageDriver === 'btrfs' ? readBtrfsUsage(info.dataRoot, ids) : undefined;
   }
 
   async #readDisk(): Promise<Disk> {

@@ -1,7 +1,10 @@
 /** What instances use, from the kernel's files to `kubectl top`, over a real API server and a real dockerd. */
 import assert from 'node:assert/strict';
+import { instanceLabel } from '../../api/names.ts';
 import { providers } from '../../api/resource-type.ts';
 import { parseQuantity, quantityToNumber } from '../../api/quantity.ts';
+import { createDockerEngine } from '../../node-agent/engine/docker-engine.ts';
+import { readBtrfsUsage } from '../../node-agent/usage/btrfs-disk-usage.ts';
 import { BoundAgent } from '../support/bound-agent.ts';
 import { startTestApiServer } from '../support/api-server.ts';
 import type { TestApiServer } from '../support/api-server.ts';
@@ -78,6 +81,19 @@ describe('usage', function () {
     assert.ok(Math.abs(Date.parse(status?.usageMeasuredAt ?? '') - Date.now()) < 70_000);
     const idle = (await agent.get('idle')).status?.usage;
     assert.ok(amount(idle?.['cpu']) < 0.05 && amount(idle?.['memory']) < 20 * 1024 ** 2, JSON.stringify(idle));
+  });
+
+  it('of a disk is what the quota groups of btrfs say', async () => {
+    const engine = createDockerEngine(dockerd.socketPath);
+    const containers = await engine.listContainers(agent.uid);
+    const busy = containers.find(({ labels }) => labels[instanceLabel] === 'default/busy');
+    const { dataRoot } = await engine.info();
+    const found = await readBtrfsUsage(
+      dataRoot,
+      containers.map(({ id }) => id),
+    );
+    const [walked = 0, counted = 0] = [await engine.diskUsage(busy?.id ?? ''), found?.get(busy?.id ?? '')];
+    assert.ok(Math.abs(walked - counted) < 3 * 1024 ** 2, `${walked} by walking, ${counted} by quota groups`);
   });
 
   it('of a disk that is nearly full is a condition and an event', async () => {
