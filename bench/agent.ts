@@ -18,7 +18,7 @@ import { processUsage } from './process-usage.ts';
 type Engine = TestPool['providers'][number]['engine'];
 
 const counts = [0, 10, 50];
-const settleMs = 20_000;
+const settleMs = 75_000;
 const windowMs = 60_000;
 const provider = 'desktop';
 const small = { requests: { cpu: '10m', memory: '16Mi', disk: '16Mi' } };

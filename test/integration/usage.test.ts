@@ -124,6 +124,14 @@ describe('usage', function () {
     assert.match(await kubectl('get', 'providers', '-o', 'wide'), /CPU LEFT +CPU USED +MEMORY LEFT +MEMORY USED +DISK LEFT +DISK USED/);
   });
 
+  it('of a provider is its own word, but not what is reserved of it', async () => {
+    const { stderr } = await api.kubectl([
+      ...['patch', 'provider', 'desktop', '--subresource=status', '--type=merge', `--as=system:provider:${agent.uid}`],
+      ...['--as-group=system:providers', '-p', '{"status":{"reserved":{"cpu":"0"}}}'],
+    ]);
+    assert.match(stderr, /only the controller writes status\.reserved and status\.left/);
+  });
+
   it('has an offer above what is there cut, and that said', async () => {
     const offer = (cpu: string): Promise<string> =>
       kubectl('patch', 'provider', 'desktop', '--type=merge', '-p', JSON.stringify({ spec: { offer: { cpu } } }));
