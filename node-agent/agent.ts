@@ -8,6 +8,7 @@ import type { Provider } from '../api/generated/provider.ts';
 import { providers } from '../api/resource-type.ts';
 import { ApiError } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
+import type { ControllerMetrics } from '../runtime/controller-metrics.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { updateStatus } from '../runtime/status-writer.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
@@ -22,6 +23,7 @@ import { holdWhileClosed } from './owner-policy/hold-while-closed.ts';
 import { PolicyKeeper, defaultOwnerPolicyPath } from './owner-policy/policy-keeper.ts';
 import { RunningAgent } from './running-agent.ts';
 import type { RunningAgentOptions } from './running-agent.ts';
+import type { AgentFacts } from './usage/usage-metrics.ts';
 
 export interface AgentOptions {
   /** With the provider's own credentials. */
@@ -74,7 +76,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const provider = await stay(await findProvider(options, meanwhile), options);
     const guarded = await GuardedImages.open(join(home, 'agent', 'guarded-images.json'), logger);
     const machine = await readMachine('/');
-    const { metricsListen, usageIntervalMs } = options;
+    const { usageIntervalMs } = options;
+    const metrics = await openMetrics(options);
     const agent = new RunningAgent({
       client,
       providerName,
@@ -89,19 +92,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       guarded,
       collectImages: isPools,
       ...(namespace === undefined ? {} : { engineNamespace: namespace }),
-      ...(metricsListen === undefined ? {} : { metricsListen }),
+      ...(metrics === undefined ? {} : { metrics: metrics.controllers }),
       ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
       logger,
     });
-    await agent.start().catch(async (error: unknown) => {
-      await agent.stop();
-      throw error;
-    });
+    metrics?.collect(() => agent.facts());
+    agent.start();
     const stop = async (): Promise<void> => {
+      await metrics?.close();
       await agent.stop();
       await release();
     };
-    return { metricsPort: agent.metricsPort, stop };
+    return { metricsPort: metrics?.port, stop };
   } catch (error) {
     await ownerPolicy.stop();
     await release();
@@ -115,6 +117,26 @@ async function openOwnerPolicy({ home, ownerPolicyPath = defaultOwnerPolicyPath,
   const keeper = new PolicyKeeper({ path: ownerPolicyPath, lastGoodPath: join(directory, 'owner-policy.yaml'), logger });
   await keeper.start();
   return keeper;
+}
+
+interface OpenedMetrics {
+  controllers: ControllerMetrics;
+  port: number;
+  /** From now on instances and machine are in it too. */
+  collect(facts: () => AgentFacts): void;
+  close: () => Promise<void>;
+}
+
+/** The code is loaded only where metrics are served: it takes several megabytes. */
+async function openMetrics({ metricsListen, logger }: AgentOptions): Promise<OpenedMetrics | undefined> {
+  if (metricsListen === undefined) return undefined;
+  const { createMetrics, startMetricsServer } = await import('../runtime/metrics.ts');
+  const { addCollectedMetrics } = await import('../runtime/collected-metrics.ts');
+  const { agentFamilies, agentSamples } = await import('./usage/usage-metrics.ts');
+  const { registry, controllers } = createMetrics();
+  const { port, close } = await startMetricsServer({ ...metricsListen, registry, logger });
+  logger.info('metrics are served', { url: `http://${metricsListen.host}:${port}/metrics` });
+  return { controllers, port, collect: (facts) => addCollectedMetrics(registry, agentFamilies, () => agentSamples(facts())), close };
 }
 
 interface OpenedEngine {

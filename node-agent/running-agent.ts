@@ -9,14 +9,12 @@ import { instances, providers } from '../api/resource-type.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
 import { createInformer } from '../client/kube-informer.ts';
-import { addCollectedMetrics } from '../runtime/collected-metrics.ts';
+import type { ControllerMetrics } from '../runtime/controller-metrics.ts';
 import { createEventRecorder } from '../runtime/event-recorder.ts';
 import type { EventRecorder } from '../runtime/event-recorder.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
-import { createMetrics, startMetricsServer } from '../runtime/metrics.ts';
-import type { Metrics, MetricsServer } from '../runtime/metrics.ts';
 import { Convergence } from './convergence.ts';
 import { imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
@@ -48,8 +46,8 @@ import type { Measured } from './provider-report.ts';
 import { DiskWatch } from './limits/disk-watch.ts';
 import { EnforcementProber } from './limits/probes/enforcement-prober.ts';
 import { ProviderReporter } from './provider-reporter.ts';
+import { readBtrfsUsage } from './usage/btrfs-disk-usage.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
-import { agentFamilies, agentSamples } from './usage/usage-metrics.ts';
 import type { AgentFacts } from './usage/usage-metrics.ts';
 import { UsageMonitor } from './usage/usage-monitor.ts';
 
@@ -74,8 +72,8 @@ export interface RunningAgentOptions {
   collectImages: boolean;
   /** Of the engine's network, a file for `nsenter`; absent: the machine's own. */
   engineNamespace?: string;
-  /** Where Prometheus is served; absent: nowhere. */
-  metricsListen?: { host: string; port: number };
+  /** Absent: nobody counts. */
+  metrics?: ControllerMetrics;
   /** How often instances are measured; 10 s when absent. */
   usageIntervalMs?: number;
   logger: Logger;
@@ -110,8 +108,6 @@ export class RunningAgent {
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
   #provider: Provider;
-  readonly #metrics: Metrics | undefined;
-  #metricsServer: MetricsServer | undefined;
   #lease: ProviderLease | undefined;
   #unlisten: (() => void) | undefined;
   #resync: Promise<void> = Promise.resolve();
@@ -127,21 +123,11 @@ export class RunningAgent {
     this.#providerInformer = createInformer(client, providers, { fieldSelector: `metadata.name=${providerName}`, logger });
     this.#observed = new ObservedContainers(engine, providerUid);
     this.#recorder = createEventRecorder({ client, component: 'potluck-agent', instance: providerName, logger });
-    const puller = new ImagePuller({
-      engine,
-      guarded: options.guarded,
-      credentials: (want) => readCredentials(client, want),
-      measure: (reference, credentials, signal) => {
-        const question = { reference, architecture: machine.architecture, ...(credentials === undefined ? {} : { credentials }) };
-        return measureImage(question, options.engineNamespace, signal);
-      },
-      room: () => this.#room(),
-      onNoRoom: () => this.#collector?.lookSoon(),
-    });
+    const puller = this.#createPuller();
     this.#images = createImageStore({ engine, puller, onChange: (key) => this.#onImage(key), logger });
     if (options.collectImages) this.#collector = this.#startCollector();
     const containerIds = (): string[] => [...this.#observed.byInstance.values()].flat().map(({ id }) => id);
-    this.#diskUsage = startDiskUsage({ engine, containerIds });
+    this.#diskUsage = startDiskUsage({ engine, containerIds, readAll: (ids) => this.#readDiskUsage(ids) });
     this.#usage = new UsageMonitor({
       root: '/',
       containers: () => [...this.#observed.byInstance.values()].flat(),
@@ -174,7 +160,10 @@ export class RunningAgent {
         this.#reporter.reportSoon();
       },
       onAbsent: () => this.#convergence.enqueueAll(),
-      onEvent: (instanceUid) => this.#convergence.enqueue(instanceUid),
+      onEvent: (instanceUid) => {
+        this.#observed.distrust(instanceUid);
+        this.#convergence.enqueue(instanceUid);
+      },
     });
     this.#prober = this.#makeProber();
     this.#diskWatch = this.#makeDiskWatch();
@@ -196,10 +185,8 @@ export class RunningAgent {
       disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
     });
-    const metrics = options.metricsListen === undefined ? undefined : createMetrics();
-    if (metrics !== undefined) addCollectedMetrics(metrics.registry, agentFamilies, () => agentSamples(this.#facts()));
-    this.#metrics = metrics;
-    this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics: metrics.controllers }) });
+    const { metrics } = options;
+    this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
     this.#manager.add(this.#convergence);
   }
 
@@ -234,13 +221,8 @@ export class RunningAgent {
     });
   }
 
-  /** @throws {UserError} PORT_IN_USE when metrics cannot be served. */
-  async start(): Promise<void> {
-    const { client, providerName, providerUid, journal, logger, metricsListen } = this.#options;
-    if (metricsListen !== undefined && this.#metrics !== undefined) {
-      this.#metricsServer = await startMetricsServer({ ...metricsListen, registry: this.#metrics.registry, logger });
-      logger.info('metrics are served', { url: `http://${metricsListen.host}:${this.#metricsServer.port}/metrics` });
-    }
+  start(): void {
+    const { client, providerName, providerUid, journal, logger } = this.#options;
     this.#unlisten = this.#options.network?.walls.onChange(() => {
       this.#convergence.enqueueAll();
       this.#reporter.reportSoon();
@@ -269,7 +251,6 @@ export class RunningAgent {
     this.#stopping.abort();
     this.#unlisten?.();
     await Promise.all([this.#options.ownerPolicy.stop(), this.#prober.stop(), this.#diskWatch.stop()]);
-    await this.#metricsServer?.close();
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
     await this.#usage.stop();
@@ -310,12 +291,9 @@ export class RunningAgent {
     if (status === 'False') this.#recorder.record(this.#provider, 'Warning', reason, message);
   }
 
-  /** Where metrics are served; undefined when they are not. */
-  get metricsPort(): number | undefined {
-    return this.#metricsServer?.port;
-  }
-
-  #facts(): AgentFacts {
+  /** What is served to Prometheus, as it is now. */
+  facts(): AgentFacts {
+    const { providerUid } = this.#options;
     const all = this.#informer.list();
     const phases = Map.groupBy(all, ({ status }) => status?.phase ?? 'Pending');
     const instanceOf = (uid = ''): Instance | undefined => this.#informer.byIndex('uid', uid)[0];
@@ -346,6 +324,21 @@ export class RunningAgent {
     }
   }
 
+  #createPuller(): ImagePuller {
+    const { client, engine, guarded, engineNamespace, machine } = this.#options;
+    return new ImagePuller({
+      engine,
+      guarded: guarded,
+      credentials: (want) => readCredentials(client, want),
+      measure: (reference, credentials, signal) => {
+        const question = { reference, architecture: machine.architecture, ...(credentials === undefined ? {} : { credentials }) };
+        return measureImage(question, engineNamespace, signal);
+      },
+      room: () => this.#room(),
+      onNoRoom: () => this.#collector?.lookSoon(),
+    });
+  }
+
   #startCollector(): ImageCollector {
     const { engine, guarded, logger } = this.#options;
     return new ImageCollector({
@@ -368,6 +361,11 @@ export class RunningAgent {
 
   async #room(): Promise<ImageRoom> {
     return roomForImages(await this.#readDisk(), this.#provider.spec.maxImageSize);
+  }
+
+  async #readDiskUsage(ids: readonly string[]): Promise<ReadonlyMap<string, number> | undefined> {
+    const { info } = this.#health;
+    return info?.storageDriver === 'btrfs' ? readBtrfsUsage(info.dataRoot, ids) : undefined;
   }
 
   async #readDisk(): Promise<Disk> {

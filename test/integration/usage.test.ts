@@ -1,7 +1,10 @@
 /** What instances use, from the kernel's files to `kubectl top`, over a real API server and a real dockerd. */
 import assert from 'node:assert/strict';
+import { instanceLabel } from '../../api/names.ts';
 import { providers } from '../../api/resource-type.ts';
 import { parseQuantity, quantityToNumber } from '../../api/quantity.ts';
+import { createDockerEngine } from '../../node-agent/engine/docker-engine.ts';
+import { readBtrfsUsage } from '../../node-agent/usage/btrfs-disk-usage.ts';
 import { BoundAgent } from '../support/bound-agent.ts';
 import { startTestApiServer } from '../support/api-server.ts';
 import type { TestApiServer } from '../support/api-server.ts';
@@ -80,6 +83,19 @@ describe('usage', function () {
     assert.ok(amount(idle?.['cpu']) < 0.05 && amount(idle?.['memory']) < 20 * 1024 ** 2, JSON.stringify(idle));
   });
 
+  it('of a disk is what the quota groups of btrfs say', async () => {
+    const engine = createDockerEngine(dockerd.socketPath);
+    const containers = await engine.listContainers(agent.uid);
+    const busy = containers.find(({ labels }) => labels[instanceLabel] === 'default/busy');
+    const { dataRoot } = await engine.info();
+    const found = await readBtrfsUsage(
+      dataRoot,
+      containers.map(({ id }) => id),
+    );
+    const [walked = 0, counted = 0] = [await engine.diskUsage(busy?.id ?? ''), found?.get(busy?.id ?? '')];
+    assert.ok(Math.abs(walked - counted) < 3 * 1024 ** 2, `${walked} by walking, ${counted} by quota groups`);
+  });
+
   it('of a disk that is nearly full is a condition and an event', async () => {
     const { status } = await agent.until('busy', ({ conditions }) => {
       assert.equal(conditions?.find(({ type }) => type === 'DiskPressure')?.status, 'True');
@@ -106,6 +122,14 @@ describe('usage', function () {
       { timeoutMs: 70_000, what: "the provider's usage" },
     );
     assert.match(await kubectl('get', 'providers', '-o', 'wide'), /CPU LEFT +CPU USED +MEMORY LEFT +MEMORY USED +DISK LEFT +DISK USED/);
+  });
+
+  it('of a provider is its own word, but not what is reserved of it', async () => {
+    const { stderr } = await api.kubectl([
+      ...['patch', 'provider', 'desktop', '--subresource=status', '--type=merge', `--as=system:provider:${agent.uid}`],
+      ...['--as-group=system:providers', '-p', '{"status":{"reserved":{"cpu":"0"}}}'],
+    ]);
+    assert.match(stderr, /only the controller writes status\.reserved and status\.left/);
   });
 
   it('has an offer above what is there cut, and that said', async () => {
