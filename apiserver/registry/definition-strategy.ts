@@ -22,7 +22,7 @@ export const definitionStrategy: ResourceStrategy = {
     const storedVersions = storageVersions(definition);
     definition['status'] = { conditions: null, acceptedNames: { plural: '', kind: '' }, storedVersions };
   },
-  prepareForUpdate(definition, old, subresource) {
+  prepareForUpdate(definition, old, { subresource }) {
     if (subresource !== undefined) return;
     const status = cloneJson(objectAt(old, 'status') ?? {});
     const stored = Array.isArray(status['storedVersions']) ? (status['storedVersions'] as string[]) : [];
