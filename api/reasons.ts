@@ -47,6 +47,14 @@ export const reasons = {
   noLease: 'NoLease',
   withdrawing: 'Withdrawing',
   withdrawn: 'Withdrawn',
+  // Ready (member)
+  provisioned: 'Provisioned',
+  namespaceTaken: 'NamespaceTaken',
+  namespaceTerminating: 'NamespaceTerminating',
+  quotaRefused: 'QuotaRefused',
+  // SSHKeysValid
+  keysRead: 'KeysRead',
+  invalidSshKey: 'InvalidSSHKey',
   // Approved, Denied and Failed (signing requests)
   joinAccepted: 'JoinAccepted',
   renewalAccepted: 'RenewalAccepted',
@@ -61,14 +69,6 @@ export const reasons = {
   // Events of joining
   providerJoined: 'ProviderJoined',
   joinWaits: 'JoinWaits',
-  // Ready (member)
-  provisioned: 'Provisioned',
-  namespaceTaken: 'NamespaceTaken',
-  namespaceTerminating: 'NamespaceTerminating',
-  quotaRefused: 'QuotaRefused',
-  // SSHKeysValid
-  keysRead: 'KeysRead',
-  invalidSshKey: 'InvalidSSHKey',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

@@ -4,8 +4,8 @@ import type { Provider } from '../api/generated/provider.ts';
 import { memberNamespace, providerLeaseDurationSeconds, providerLeaseNamespace, systemNamespace } from '../api/names.ts';
 import type { KubernetesObject } from '../api/object.ts';
 import {
-  certificateSigningRequests,
   clusterRoleBindings,
+  certificateSigningRequests,
   customResourceDefinitions,
   instances,
   joinTokens,

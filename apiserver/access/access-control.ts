@@ -5,9 +5,9 @@ import type { Catalogue } from '../registry/catalogue.ts';
 import { clusterRolesPrefix } from '../registry/rbac-types.ts';
 import type { CheckedWrite } from '../registry/resource-context.ts';
 import type { Recheck, UserInfo } from '../registry/resource.ts';
-import { checkSigning } from './check-signing.ts';
 import { forbidden, type Attributes } from './authorize.ts';
 import { Authorizer } from './authorizer.ts';
+import { checkSigning } from './check-signing.ts';
 import { readImpersonation } from './impersonate.ts';
 import { AggregatedRoles } from './rbac/aggregated-roles.ts';
 import { applyBootstrapPolicy, readBootstrapPolicy, readRetiredPolicy, removeRetiredPolicy } from './rbac/bootstrap-policy.ts';
@@ -107,7 +107,7 @@ export class AccessControl {
     const findRole = (namespace: string | undefined, name: string): ReturnType<typeof latestRole> =>
       latestRole((prefix) => this.#catalogue?.cacheOf(prefix), namespace, name);
     checkEscalation({ authorizer: this.#roles, findRole }, { definition, object, old, user: options.user });
-    checkSigning(this.#authorizer, write);
+    checkSigning(this.#roles, write);
   }
 
   /** Who sent the request. */

@@ -4,41 +4,47 @@ import type { Socket } from 'node:net';
 
 /** Users that one connection is remembered for, as of programs that ask for many people; those with a request under way come besides. */
 const mostUsers = 64;
+/** How long an answer may still take that had not begun: a machine that takes itself out is to learn that it did. */
+const answerMs = 500;
+
+interface Answer extends Pick<ServerResponse, 'headersSent' | 'writableEnded'> {
+  once(event: 'close', listener: () => void): unknown;
+}
 
 export class OpenConnections {
   readonly #byUser = new Map<string, Set<Socket>>();
-  /** The users of each connection, with the number of their requests that are under way; who came last is last. */
-  readonly #users = new Map<Socket, Map<string, number>>();
+  /** The users of each connection, with the answers that they wait for; who came last is last. */
+  readonly #users = new Map<Socket, Map<string, Set<Answer>>>();
 
   /** A request of `user` came over the connection. */
-  note(user: string, socket: Socket, response: ServerResponse): void {
+  note(user: string, socket: Socket, response: Answer): void {
     // It broke while it was found out who asks.
     if (socket.destroyed) return;
     const users = this.#usersOf(socket);
-    const active = users.get(user) ?? 0;
+    const answers = users.get(user) ?? new Set();
     users.delete(user);
-    users.set(user, active + 1);
+    users.set(user, answers.add(response));
     const sockets = this.#byUser.get(user) ?? new Set();
-    sockets.add(socket);
-    this.#byUser.set(user, sockets);
-    response.once('close', () => {
-      const count = users.get(user);
-      if (count !== undefined) users.set(user, count - 1);
-    });
+    this.#byUser.set(user, sockets.add(socket));
+    response.once('close', () => answers.delete(response));
     if (users.size > mostUsers) this.#forgetIdle(socket, users);
   }
 
-  /** Ends every connection of the user, with all that is under way. Answers how many there were. */
+  /** Ends every connection of the user: streams and idle ones at once, others when their answers are out. Answers how many there were. */
   cut(user: string): number {
     const sockets = [...(this.#byUser.get(user) ?? [])];
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets)
+      end(
+        socket,
+        [...(this.#users.get(socket)?.values() ?? [])].flatMap((answers) => [...answers]),
+      );
     return sockets.length;
   }
 
-  #usersOf(socket: Socket): Map<string, number> {
+  #usersOf(socket: Socket): Map<string, Set<Answer>> {
     const known = this.#users.get(socket);
     if (known !== undefined) return known;
-    const users = new Map<string, number>();
+    const users = new Map<string, Set<Answer>>();
     this.#users.set(socket, users);
     socket.once('close', () => {
       this.#users.delete(socket);
@@ -48,9 +54,9 @@ export class OpenConnections {
   }
 
   /** Of the one that was idle longest nothing is under way, and its next request is looked at as every request is. */
-  #forgetIdle(socket: Socket, users: Map<string, number>): void {
-    for (const [user, active] of users) {
-      if (active > 0) continue;
+  #forgetIdle(socket: Socket, users: Map<string, Set<Answer>>): void {
+    for (const [user, answers] of users) {
+      if (answers.size > 0) continue;
       users.delete(user);
       this.#forget(user, socket);
       return;
@@ -62,4 +68,21 @@ export class OpenConnections {
     sockets?.delete(socket);
     if (sockets?.size === 0) this.#byUser.delete(user);
   }
+}
+
+function end(socket: Socket, answers: readonly Answer[]): void {
+  const isStream = answers.some(({ headersSent, writableEnded }) => headersSent && !writableEnded);
+  if (isStream || answers.length === 0) {
+    socket.destroy();
+    return;
+  }
+  let left = answers.length;
+  for (const answer of answers) {
+    answer.once('close', () => {
+      left -= 1;
+      if (left === 0) socket.destroySoon();
+    });
+  }
+  const late = setTimeout(() => socket.destroy(), answerMs);
+  socket.once('close', () => clearTimeout(late));
 }

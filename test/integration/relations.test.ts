@@ -1,15 +1,14 @@
 /** What users that stand for an object may touch, over real HTTPS and a real etcd: providers, members, and machines with a join token. */
-import '../../apiserver/access/reflect-metadata.ts';
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, randomUUID, sign, webcrypto, type KeyObject } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
-import * as x509 from '@peculiar/x509';
 import { controllerUser, memberNamespace, providerLeaseNamespace, providersGroup, providerUser } from '../../api/names.ts';
 import type { Pki } from '../../apiserver/access/pki.ts';
 import { openPki } from '../../apiserver/access/pki.ts';
 import { startTestApiServer, type TestApiServer } from '../support/api-server.ts';
 import { eventually } from '../support/eventually.ts';
+import { newSigningRequest } from '../support/signing-request.ts';
 import { openRequest, rawRequest, readCredentials, type Credentials, type RawAnswer } from '../support/https-request.ts';
 
 const potluck = '/apis/potluck.dev/v1alpha1';
@@ -42,7 +41,6 @@ describe('relations', function () {
     admin = await readCredentials(api.kubeconfigPath);
     pki = await openPki({ directory: join(api.home, 'pki'), serverNames: ['127.0.0.1'], now: Date.now });
     controller = await credentialsOf(controllerUser, []);
-    await nameSecretsInInstances();
     own = await machine('own');
     other = await machine('other');
   });
@@ -70,18 +68,6 @@ describe('relations', function () {
     assert.match(messageOf(answer), message);
   };
   const allowed = (answer: RawAnswer, code = 200): void => assert.equal(answer.code, code, answer.body.toString());
-
-  /** The definition declares this with what enforces it: until then it is added here. */
-  async function nameSecretsInInstances(): Promise<void> {
-    const open = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-    const path = '/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties';
-    const patch = [
-      { op: 'add', path: `${path}/env/items/properties/valueFrom`, value: open },
-      { op: 'add', path: `${path}/envFrom`, value: { type: 'array', maxItems: 8, items: open } },
-    ];
-    const { code, stderr } = await api.kubectl(['patch', 'crd', 'instances.potluck.dev', '--type=json', '-p', JSON.stringify(patch)]);
-    assert.equal(code, 0, stderr);
-  }
 
   async function machine(name: string): Promise<Machine> {
     const { publicKey, privateKey } = generateKeyPairSync('ed25519');
@@ -136,12 +122,8 @@ describe('relations', function () {
     assert.ok(tookMs < cutMs, `${tookMs} ms`);
   }
 
-  /** A PKCS#10 request, wrapped for the API. */
-  async function signingRequest(name: string, spec: object = {}): Promise<object> {
-    const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-    const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-    const made = await x509.Pkcs10CertificateRequestGenerator.create({ name: 'CN=x', keys, signingAlgorithm: algorithm }, webcrypto);
-    const request = Buffer.from(made.toString('pem')).toString('base64');
+  function signingRequest(name: string, spec: object = {}): object {
+    const request = newSigningRequest();
     return {
       apiVersion: 'certificates.k8s.io/v1',
       kind: 'CertificateSigningRequest',
@@ -331,16 +313,16 @@ describe('relations', function () {
 
     it('asks for its certificates, and reads its own requests', async () => {
       const name = `provider-${own.uid}-abcdefghij`;
-      allowed(await send(own.credentials, 'POST', requestsPath, await signingRequest(name)), 201);
+      allowed(await send(own.credentials, 'POST', requestsPath, signingRequest(name)), 201);
       allowed(await get(own.credentials, `${requestsPath}/${name}`));
       allowed(await get(own.credentials, `${requestsPath}?fieldSelector=metadata.name%3D${name}`));
       const watch = await watching(`${requestsPath}?watch=1&fieldSelector=metadata.name%3D${name}`, own.credentials);
       watch.incoming.destroy();
       refused(await get(other.credentials, `${requestsPath}/${name}`), /provider "other"/u);
       refused(await get(own.credentials, requestsPath));
-      const body = await signingRequest(`provider-${other.uid}-abcdefghij`);
+      const body = signingRequest(`provider-${other.uid}-abcdefghij`);
       refused(await send(own.credentials, 'POST', requestsPath, body), /the name of a machine's signing request begins with/u);
-      const elsewhere = await signingRequest(`provider-${own.uid}-x`, { signerName: 'kubernetes.io/kube-apiserver-client' });
+      const elsewhere = signingRequest(`provider-${own.uid}-x`, { signerName: 'kubernetes.io/kube-apiserver-client' });
       refused(await send(own.credentials, 'POST', requestsPath, elsewhere), /of the signer potluck\.dev\/provider only/u);
       refused(
         await send(own.credentials, 'PATCH', `${requestsPath}/${name}/approval`, {}),
@@ -442,7 +424,7 @@ describe('relations', function () {
         extra: { 'potluck.dev/provider-name': ['own'] },
       });
       const name = `provider-${own.uid}-recovering`;
-      allowed(await recovering(own, requestsPath, { body: await signingRequest(name) }), 201);
+      allowed(await recovering(own, requestsPath, { body: signingRequest(name) }), 201);
       allowed(await recovering(own, `${requestsPath}/${name}`, { method: 'GET' }));
       refused(await recovering(own, `${potluck}/providers/own`, { method: 'GET' }), /cannot get resource "providers"/u);
       refused(await recovering(own, `${requestsPath}/${name}`, { method: 'DELETE' }), /cannot delete/u);
@@ -504,11 +486,11 @@ describe('relations', function () {
         send(anybody(), method, path, body, bearer('bbbbbbbb'));
       const [won, lost] = ['join-bbbbbbbb-won', 'join-bbbbbbbb-lost'];
       for (const name of [won, lost]) {
-        allowed(await as('POST', requestsPath, await signingRequest(name)), 201);
+        allowed(await as('POST', requestsPath, signingRequest(name)), 201);
         allowed(await as('GET', `${requestsPath}/${name}`));
       }
-      refused(await as('POST', requestsPath, await signingRequest('join-aaaaaaaa-x')), /begins with join- and the token's id/u);
-      const elsewhere = await signingRequest('join-bbbbbbbb-x', { signerName: 'kubernetes.io/kube-apiserver-client' });
+      refused(await as('POST', requestsPath, signingRequest('join-aaaaaaaa-x')), /begins with join- and the token's id/u);
+      const elsewhere = signingRequest('join-bbbbbbbb-x', { signerName: 'kubernetes.io/kube-apiserver-client' });
       refused(await as('POST', requestsPath, elsewhere), /of the signer potluck\.dev\/provider only/u);
       refused(await as('GET', `${requestsPath}/provider-${own.uid}-abcdefghij`), /no relationship found between join token "bbbbbbbb"/u);
       const claim = { request: won, requestUID: 'u', claimedAt: '2030-01-01T00:00:00Z' };
@@ -521,7 +503,7 @@ describe('relations', function () {
       allowed(await as('GET', `${requestsPath}/${won}`));
       const watch = await watching(`${requestsPath}?watch=1&fieldSelector=metadata.name%3D${won}`, anybody(), bearer('bbbbbbbb'));
       watch.incoming.destroy();
-      allowed(await as('POST', requestsPath, await signingRequest('join-bbbbbbbb-y')), 401);
+      allowed(await as('POST', requestsPath, signingRequest('join-bbbbbbbb-y')), 401);
       allowed(await as('GET', '/version'), 401);
     });
 

@@ -44,6 +44,8 @@ export const needs = [
   { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },
   { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
   { program: 'openssl', package: 'openssl', for: 'test' },
+  { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },
+  { program: 'faketime', package: 'faketime', for: 'test' },
   { program: 'systemd-analyze', package: 'systemd', for: 'test' },
 ];
 
