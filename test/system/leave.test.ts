@@ -12,6 +12,7 @@ import { readAgentKubeconfig } from '../../node-agent/identity/agent-kubeconfig.
 import { startTestDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { eventually } from '../support/eventually.ts';
 import { importTestImage, testImage } from '../support/image.ts';
+import { processesWith } from '../support/machine-traces.ts';
 import { instanceManifest } from '../support/manifests.ts';
 import { startTestPool, type TestPool } from '../support/pool.ts';
 import { startPotluck, type TestProcess } from '../support/processes.ts';
@@ -93,6 +94,8 @@ describe('a machine with an engine of its own', function () {
         const { stdout } = await pool.kubectl(['get', 'csr', '-o', 'name']);
         const name = stdout.split('\n').find((line) => line.includes(`join-${id}-`));
         assert.ok(name !== undefined);
+        // It stood among the arguments.
+        assert.deepEqual(await processesWith(token.split('.')[2] ?? ''), []);
         assert.equal((await pool.kubectl(['certificate', 'deny', name.replace(/^.*\//, '')])).code, 0);
       },
       { timeoutMs: 60_000, what: 'the request to be there' },
