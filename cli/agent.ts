@@ -5,7 +5,7 @@ import { startAgent } from '../node-agent/agent.ts';
 import { agentFolder } from '../node-agent/identity/agent-folder.ts';
 import { readAgentKubeconfig } from '../node-agent/identity/agent-kubeconfig.ts';
 import { CertificateKeeper } from '../node-agent/identity/certificate-keeper.ts';
-import { readEnrolment } from '../node-agent/identity/enrolment.ts';
+import { readEnrolment, writeEnrolment } from '../node-agent/identity/enrolment.ts';
 import { defaultOwnerPolicyPath } from '../node-agent/owner-policy/policy-keeper.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
@@ -15,8 +15,10 @@ import { parseHostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { parseEngine } from './engine-flag.ts';
 import { nameServerFlag, parseNameServer } from './name-server-flag.ts';
+import { engineSocketOf } from './join/engine-socket.ts';
+import { removeContainers } from './up/engine-containers.ts';
 import { lockAgent } from './up/lock.ts';
-import { poolPaths } from './up/pool-paths.ts';
+import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 
 const flags = {
   provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool; default as it joined' },
@@ -74,6 +76,9 @@ async function start(context: AgentContext): Promise<RunningProcess> {
   };
   try {
     const agent = await startAgent({ ...(await readIdentity(context)), client, providerUid });
+    await removeFormer(paths, logger).catch((error: unknown) =>
+      logger.warn('containers of an earlier time could not be removed', { error }),
+    );
     return { stop: () => agent.stop().finally(release) };
   } catch (error) {
     await release();
@@ -106,4 +111,15 @@ async function readIdentity({
     logger,
     signal,
   };
+}
+
+/** What ran here before the machine joined anew; the engine is up by now. */
+async function removeFormer(paths: PoolPaths, logger: Logger): Promise<void> {
+  const folder = agentFolder(paths.home);
+  const enrolment = await readEnrolment(folder);
+  if (enrolment?.former === undefined) return;
+  const removed = await removeContainers(engineSocketOf(paths, enrolment), enrolment.former);
+  if (removed > 0) logger.info('removed containers of the time before this machine joined anew', { removed });
+  delete enrolment.former;
+  await writeEnrolment(folder, enrolment);
 }

@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import type { JoinTokenText } from '../api/join-token-format.ts';
 import { agentFolder } from '../node-agent/identity/agent-folder.ts';
-import { readEnrolment, writeEnrolment, type Enrolment } from '../node-agent/identity/enrolment.ts';
+import { formerOf, readEnrolment, writeEnrolment, type Enrolment } from '../node-agent/identity/enrolment.ts';
 import { joinPool, type Proposal } from '../node-agent/identity/join-pool.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
@@ -15,6 +15,7 @@ import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { parseDuration } from './command-line/parse-duration.ts';
 import { engineFlag, parseEngine } from './engine-flag.ts';
 import { ownerPolicyFlag } from './owner-policy-flag.ts';
+import { isForgotten } from './join/is-forgotten.ts';
 import { parseLocation, parseOffer } from './join/parse-offer.ts';
 import { readToken } from './join/read-token.ts';
 import { chooseWay, moveToServer, type Invitation } from './join/choose-way.ts';
@@ -172,7 +173,13 @@ async function runAgent(enrolment: Enrolment, context: JoinContext, lock: Lock):
 async function enrol(wish: Wish, { paths, progress, signal }: JoinContext): Promise<Enrolment> {
   const folder = agentFolder(paths.home);
   const known = await readEnrolment(folder);
-  const way = await chooseWay({ folder, enrolment: known, invitation: wish.invitation, runsPool: existsSync(join(paths.pki, 'ca.key')) });
+  const way = await chooseWay({
+    folder,
+    enrolment: known,
+    invitation: wish.invitation,
+    runsPool: existsSync(join(paths.pki, 'ca.key')),
+    isForgotten: (enrolment) => isForgotten(paths.home, enrolment, signal),
+  });
   const engine = way.kind === 'go-on' ? way.enrolment.engine : wish.engine;
   const parsed = parseEngine(engine);
   await checkProviderMachine({ home: paths.home, engineSocket: parsed === 'pool' ? undefined : parsed.socketPath });
@@ -190,7 +197,7 @@ async function enrol(wish: Wish, { paths, progress, signal }: JoinContext): Prom
   const { server, token } = way.invitation;
   const step = <T>(label: string, run: (report: (where: string) => void) => Promise<T>): Promise<T> => progress.step(label, run);
   const joined = await joinPool({ server, token, folder, proposal, answerTimeoutMs, approvalTimeoutMs, signal, step });
-  const enrolment: Enrolment = { ...joined, engine, ownerPolicy: wish.ownerPolicy, by: 'join' };
+  const enrolment: Enrolment = { ...joined, engine, ownerPolicy: wish.ownerPolicy, by: 'join', ...formerOf(known, joined.providerUid) };
   await writeEnrolment(folder, enrolment);
   return enrolment;
 }

@@ -293,7 +293,6 @@ export class RunningAgent {
 
   /** What is served to Prometheus, as it is now. */
   facts(): AgentFacts {
-    const { providerUid } = this.#options;
     const all = this.#informer.list();
     const phases = Map.groupBy(all, ({ status }) => status?.phase ?? 'Pending');
     const instanceOf = (uid = ''): Instance | undefined => this.#informer.byIndex('uid', uid)[0];

@@ -9,7 +9,7 @@ import { joinTokens, providers } from '../../api/resource-type.ts';
 import { isNotFound, type Client } from '../../client/client.ts';
 import { agentFolder } from '../../node-agent/identity/agent-folder.ts';
 import { readAgentKubeconfig, writeAgentKubeconfig, type AgentKubeconfig } from '../../node-agent/identity/agent-kubeconfig.ts';
-import { readEnrolment, writeEnrolment, type Enrolment } from '../../node-agent/identity/enrolment.ts';
+import { formerOf, readEnrolment, writeEnrolment, type Enrolment } from '../../node-agent/identity/enrolment.ts';
 import { authorityHash } from '../../node-agent/identity/find-authority.ts';
 import { readIdentityKey } from '../../node-agent/identity/identity-key.ts';
 import { joinPool } from '../../node-agent/identity/join-pool.ts';
@@ -55,7 +55,7 @@ export async function enrolOwnMachine(options: EnrolOptions): Promise<Provider> 
     return known;
   }
   const joined = await joinAnew(name, known, options);
-  await finish({ ...joined, engine: options.engine, ownerPolicy: resolve(options.ownerPolicy), by: 'up' }, options);
+  await finish({ ...joined, engine: options.engine, ownerPolicy: resolve(options.ownerPolicy), by: 'up', ...formerOf(before, joined.providerUid) }, options);
   return options.client.get(providers, { name: joined.providerName }, { signal: options.signal });
 }
 
@@ -87,7 +87,7 @@ async function keepIdentity(known: Provider, before: Enrolment | undefined, opti
   const server = options.server.origin;
   if (kubeconfig.server !== server || kubeconfig.caPem !== caPem)
     await writeAgentKubeconfig(folder.kubeconfig, { ...kubeconfig, server, caPem });
-  return { providerName, providerUid, engine: options.engine, ownerPolicy: resolve(options.ownerPolicy), by: 'up' };
+  return { providerName, providerUid, engine: options.engine, ownerPolicy: resolve(options.ownerPolicy), by: 'up', ...formerOf(before, providerUid) };
 }
 
 function isSignedBy({ certPem }: AgentKubeconfig, caPem: string): boolean {
