@@ -55,7 +55,10 @@ export async function enrolOwnMachine(options: EnrolOptions): Promise<Provider> 
     return known;
   }
   const joined = await joinAnew(name, known, options);
-  await finish({ ...joined, engine: options.engine, ownerPolicy: resolve(options.ownerPolicy), by: 'up', ...formerOf(before, joined.providerUid) }, options);
+  await finish(
+    { ...joined, engine: options.engine, ownerPolicy: resolve(options.ownerPolicy), by: 'up', ...formerOf(before, joined.providerUid) },
+    options,
+  );
   return options.client.get(providers, { name: joined.providerName }, { signal: options.signal });
 }
 
@@ -87,7 +90,14 @@ async function keepIdentity(known: Provider, before: Enrolment | undefined, opti
   const server = options.server.origin;
   if (kubeconfig.server !== server || kubeconfig.caPem !== caPem)
     await writeAgentKubeconfig(folder.kubeconfig, { ...kubeconfig, server, caPem });
-  return { providerName, providerUid, engine: options.engine, ownerPolicy: resolve(options.ownerPolicy), by: 'up', ...formerOf(before, providerUid) };
+  return {
+    providerName,
+    providerUid,
+    engine: options.engine,
+    ownerPolicy: resolve(options.ownerPolicy),
+    by: 'up',
+    ...formerOf(before, providerUid),
+  };
 }
 
 function isSignedBy({ certPem }: AgentKubeconfig, caPem: string): boolean {
