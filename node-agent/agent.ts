@@ -166,7 +166,7 @@ async function openEngine({ engine, nameServer, home, logger }: AgentOptions): P
     engine: new ShapedEngine(createDockerEngine(pool.socketPath), bandwidth),
     isPools: true,
     namespace,
-    network: { network: { bandwidth, walls } },
+    network: { network: { namespace, bandwidth, walls } },
     release: () => pool.detach(),
   };
 }

@@ -81,6 +81,8 @@ export interface RunningAgentOptions {
 
 /** What the pool's engine holds besides the engine's own limits. */
 export interface PoolNetworkControl {
+  /** A file for `nsenter`. */
+  namespace: string;
   bandwidth: BandwidthLimits;
   walls: WallState;
 }
@@ -196,7 +198,7 @@ export class RunningAgent {
       engine,
       info: () => (this.#health.isReady ? this.#health.info : undefined),
       kernelVersion: machine.kernelVersion,
-      network: () => ({ shaped: network !== undefined, wallsDown: wallsDown(network) }),
+      ...(network === undefined ? {} : { network }),
       path: join(home, 'agent', 'enforcement.json'),
       onChange: () => this.#reporter.reportSoon(),
       logger,
@@ -397,10 +399,4 @@ export class RunningAgent {
       this.#convergence.enqueueAll();
     }
   }
-}
-
-/** For {@link EnforcementProber}: null where there are no walls to stand. */
-function wallsDown(network: RunningAgentOptions['network']): string | undefined | null {
-  if (network === undefined) return null;
-  return network.walls.standing ? undefined : network.walls.reason;
 }

@@ -59,7 +59,7 @@ describe('a pull', () => {
     });
   }
 
-  const watch = { onProgress: () => undefined, signal: AbortSignal.timeout(10_000) };
+  const watch = { onProgress: () => undefined, signal: new AbortController().signal };
   const passwords = (...all: string[]): Partial<ImagePullerOptions> => ({
     credentials: () => Promise.resolve(all.map((password) => ({ username: 'ann', password }))),
   });

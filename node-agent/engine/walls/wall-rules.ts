@@ -42,6 +42,9 @@ const priority = 'filter - 5';
 /** Before what br_netfilter does. */
 const bridgePriority = -300;
 
+/** Nobody's (RFC 5737), and dropped on the host: where a probe sends what only has to pass the pool's own queues. */
+export const probeSink = '192.0.2.1';
+
 const refuse = 'reject with icmp type admin-prohibited';
 
 /** On the host: the second wall for what the pool's own rules let pass, and the only one for what comes in. */
@@ -67,7 +70,7 @@ export function hostTable(facts: WallFacts): string {
     ip saddr ${poolAddress} accept
     ip saddr != ${instances} drop
     ${question(nameServer)} accept
-    ip daddr ${setOf(facts.closed)} drop
+    ip daddr { ${probeSink}, ${facts.closed.join(', ')} } drop
     tcp dport ${mailPorts} drop
   }
   chain to_host {
@@ -112,6 +115,7 @@ export function poolTable(facts: WallFacts): string {
     goto bounded
   }
   chain bounded {
+    ct status confirmed accept
     update @fresh { ip saddr limit rate over ${newPerSecond}/second burst ${newBurst} packets } drop
     add @tracked { ip saddr ct count over ${mostConnections} } ${refuse}
     accept

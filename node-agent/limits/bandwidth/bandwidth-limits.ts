@@ -8,6 +8,12 @@ export interface Bandwidth {
   egressBitsPerSecond?: number;
 }
 
+/** On the wire. */
+export interface PassedBytes {
+  ingressBytes: number;
+  egressBytes: number;
+}
+
 export interface BandwidthLimits {
   /** What all instances have together, from now on; those that want more than there is share it evenly. */
   setOffer(offer: Bandwidth): Promise<void>;
@@ -18,6 +24,8 @@ export interface BandwidthLimits {
   apply(containerId: string, bandwidth: Bandwidth): Promise<void>;
   /** What was last put in place; nothing of a container that is not known. */
   applied(containerId: string): Promise<Bandwidth>;
+  /** What of a container's went through so far, each way, since it started; nothing of one that does not run. */
+  passed(containerId: string): Promise<PassedBytes>;
   /** For a container that is gone. */
   forget(containerId: string): Promise<void>;
 }

@@ -1,5 +1,5 @@
 /** Bandwidth limits without a network, for tests: keeps what it is told, and fails where it is told to. */
-import type { Bandwidth, BandwidthLimits } from './bandwidth-limits.ts';
+import type { Bandwidth, BandwidthLimits, PassedBytes } from './bandwidth-limits.ts';
 
 export class FakeBandwidthLimits implements BandwidthLimits {
   offer: Bandwidth = {};
@@ -19,6 +19,11 @@ export class FakeBandwidthLimits implements BandwidthLimits {
 
   applied(containerId: string): Promise<Bandwidth> {
     return Promise.resolve({ ...this.containers.get(containerId) });
+  }
+
+  /** There is no network. */
+  passed(): Promise<PassedBytes> {
+    return Promise.resolve({ ingressBytes: 0, egressBytes: 0 });
   }
 
   async forget(containerId: string): Promise<void> {

@@ -5,8 +5,8 @@ import type { PoolPaths } from '../../engine/pool-paths.ts';
 import { runCommand, succeeds } from '../../engine/run-command.ts';
 import { readPort, readPorts } from '../../engine/walls/ports.ts';
 import type { Port } from '../../engine/walls/ports.ts';
-import type { Bandwidth, BandwidthLimits } from './bandwidth-limits.ts';
-import { directions, forInstance, makeRoot, shapeAll, shapeInstance, unshapeInstance } from './shape-commands.ts';
+import type { Bandwidth, BandwidthLimits, PassedBytes } from './bandwidth-limits.ts';
+import { directions, forInstance, makeRoot, sentBytes, shapeAll, shapeInstance, unshapeInstance } from './shape-commands.ts';
 import type { Leaf } from './shape-commands.ts';
 
 /** The lines for containers that nobody set limits for; they are within the offer all the same. */
@@ -57,6 +57,18 @@ export class PoolBandwidth implements BandwidthLimits {
     const text = await readFile(this.#file(containerId), 'utf8').catch(() => '');
     const line = /^# (\{.*\})$/m.exec(text)?.[1];
     return line === undefined ? {} : (JSON.parse(line) as Bandwidth);
+  }
+
+  async passed(containerId: string): Promise<PassedBytes> {
+    const port = await this.#portOf(containerId);
+    if (port === undefined) return { ingressBytes: 0, egressBytes: 0 };
+    const [ingressBytes = 0, egressBytes = 0] = await Promise.all(
+      directions.map(async ({ device }) => {
+        const text = await runCommand('nsenter', this.#inside('tc', '-statistics', 'class', 'show', 'dev', device));
+        return sentBytes(text, port.address);
+      }),
+    );
+    return { ingressBytes, egressBytes };
   }
 
   async forget(containerId: string): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { forInstance, minorOf, shapeAll, shapeInstance, directions } from './shape-commands.ts';
+import { forInstance, minorOf, sentBytes, shapeAll, shapeInstance, directions } from './shape-commands.ts';
 
 describe('minorOf()', () => {
   it('gives each address of a bridge a class of its own, none of the parent’s and none that u32 has no room for', () => {
@@ -43,5 +43,15 @@ describe('shapeAll()', () => {
   it('bounds all together, and nobody where nothing is offered', () => {
     assert.match(shapeAll(directions[0]!, { ingressBitsPerSecond: 40e6 }), / rate 40000000bit ceil 40000000bit /);
     assert.match(shapeAll(directions[1]!, { ingressBitsPerSecond: 40e6 }), / rate 100000000000bit /);
+  });
+});
+
+describe('sentBytes()', () => {
+  it('reads what tc prints of the class of an address', () => {
+    const shown = (minor: string, sent: number): string =>
+      `class htb 1:${minor} parent 1:1 leaf ${minor}: prio 0 rate 8Kbit ceil 1Mbit burst 3028b cburst 15140b \n Sent ${sent} bytes 7 pkt (dropped 0, overlimits 3 requeues 0) \n backlog 0b 0p requeues 0\n`;
+    const text = shown('1', 9) + shown('1117', 5) + shown('117', 190_234);
+    assert.equal(sentBytes(text, '10.213.169.7'), 190_234);
+    assert.equal(sentBytes(text, '10.213.169.8'), 0);
   });
 });

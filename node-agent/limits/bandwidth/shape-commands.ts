@@ -94,6 +94,12 @@ export function minorOf(address: string): string {
   return ((third % 8) * 256 + fourth + 16).toString(16);
 }
 
+/** What the class of an address let through, from what `tc -statistics class show` prints: it has no other form for HTB. */
+export function sentBytes(text: string, address: string): number {
+  const [, sent] = new RegExp(`^class htb 1:${minorOf(address)} .*\\n Sent (\\d+) bytes `, 'm').exec(text) ?? [];
+  return Number(sent ?? 0);
+}
+
 /** Within what the kernel takes. */
 function rateOf(bandwidth: Bandwidth, limit: keyof Bandwidth): number {
   return Math.round(Math.min(unlimited, Math.max(assured, bandwidth[limit] ?? unlimited)));

@@ -5,8 +5,10 @@ import type { EnforcementStatus } from '../../../api/enforcement.ts';
 import { formatTime } from '../../../api/time.ts';
 import type { Logger } from '../../../runtime/logger.ts';
 import type { Engine, EngineInfo } from '../../engine/engine.ts';
-import { enforcementStatus, judgeNetwork } from './judge-probes.ts';
-import type { Findings, NetworkFacts } from './judge-probes.ts';
+import { enforcementStatus } from './judge-probes.ts';
+import type { Findings } from './judge-probes.ts';
+import type { ProbedNetwork } from './probe-network.ts';
+import type { WallState } from '../../engine/walls/wall-state.ts';
 import { runProbes } from './run-probes.ts';
 
 export interface ProberOptions {
@@ -14,7 +16,8 @@ export interface ProberOptions {
   /** Undefined while the engine does not answer. */
   info: () => EngineInfo | undefined;
   kernelVersion: string;
-  network: () => NetworkFacts;
+  /** Of the pool's own engine. */
+  network?: ProbedNetwork & { walls: Pick<WallState, 'standing' | 'reason'> };
   /** Where the findings are kept over restarts of the agent. */
   path: string;
   /** Something was found. */
@@ -22,15 +25,14 @@ export interface ProberOptions {
   logger: Logger;
 }
 
-type Probed = Pick<Findings, 'cpu' | 'memory' | 'disk' | 'pids' | 'sandbox'>;
-
 interface Record {
   /** What was tried: {@link keyOf}. */
   key: string;
   probedAtMs: number;
-  findings: Probed;
+  findings: Findings;
 }
 
+const kinds = ['cpu', 'memory', 'disk', 'pids', 'ingress', 'egress', 'isolation', 'sandbox'] as const;
 const intervalMs = 24 * 3_600_000;
 const lookIntervalMs = 30_000;
 /** The first instances of a start come first. */
@@ -60,7 +62,9 @@ export class EnforcementProber {
     const info = this.#options.info();
     const record = this.#record;
     if (record === undefined || (info !== undefined && record.key !== this.#keyOf(info))) return undefined;
-    return enforcementStatus({ ...record.findings, ...judgeNetwork(this.#options.network()) }, formatTime(record.probedAtMs));
+    const walls = this.#options.network?.walls;
+    const isolation = walls?.standing === false ? { level: 'None' as const, evidence: walls.reason } : record.findings.isolation;
+    return enforcementStatus({ ...record.findings, isolation }, formatTime(record.probedAtMs));
   }
 
   async #run(): Promise<void> {
@@ -70,15 +74,17 @@ export class EnforcementProber {
     for (let waitMs = settleMs; await delay(waitMs, true, { signal }).catch(() => false);) {
       const info = this.#options.info();
       waitMs = info === undefined ? 1_000 : lookIntervalMs;
-      if (info === undefined || !isDue(this.#record, this.#keyOf(info), Date.now())) continue;
+      // Nothing starts while walls do not stand.
+      if (info === undefined || this.#options.network?.walls.standing === false) continue;
+      if (!isDue(this.#record, this.#keyOf(info), Date.now())) continue;
       await this.#probe(info, signal);
     }
   }
 
   async #probe(info: EngineInfo, signal: AbortSignal): Promise<void> {
-    const { engine, path, logger } = this.#options;
+    const { engine, network, path, logger } = this.#options;
     try {
-      const findings = await runProbes({ engine, info, signal });
+      const findings = await runProbes({ engine, info, signal, ...(network === undefined ? {} : { network }) });
       this.#record = { key: this.#keyOf(info), probedAtMs: Date.now(), findings };
       await writeFile(`${path}.new`, JSON.stringify(this.#record), { mode: 0o600 });
       await rename(`${path}.new`, path);
@@ -99,8 +105,9 @@ export class EnforcementProber {
   async #readRecord(): Promise<Record | undefined> {
     try {
       const { key, probedAtMs, findings } = JSON.parse(await readFile(this.#options.path, 'utf8')) as Partial<Record>;
-      const isWhole = typeof key === 'string' && typeof probedAtMs === 'number' && findings?.sandbox.evidence !== undefined;
-      return isWhole ? { key, probedAtMs, findings } : undefined;
+      const isWhole =
+        typeof key === 'string' && typeof probedAtMs === 'number' && kinds.every((kind) => findings?.[kind].evidence !== undefined);
+      return isWhole && findings !== undefined ? { key, probedAtMs, findings } : undefined;
     } catch {
       return undefined;
     }

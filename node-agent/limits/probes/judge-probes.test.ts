@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { enforcementStatus, judgeCpu, judgeDisk, judgeMemory, judgeNetwork, judgePids, judgeSandbox } from './judge-probes.ts';
+import { enforcementStatus, judgeCpu, judgeDisk, judgeMemory, judgePids, judgeSandbox, judgeShaping, judgeWalls } from './judge-probes.ts';
 import { parseLibraries, withParents } from './probe-image.ts';
 
 const limits = { throttledPeriods: 14, cpuMillis: 100, memoryBytes: 1, pids: 1 };
@@ -44,10 +44,28 @@ describe('what a probe shows', () => {
     assert.equal(judgeSandbox({ known: true, end: end(0) }).level, 'Available');
   });
 
-  it('is said of the network by who holds it', () => {
-    assert.equal(judgeNetwork({ shaped: true, wallsDown: undefined }).isolation.level, 'Walled');
-    assert.deepEqual(judgeNetwork({ shaped: true, wallsDown: 'nft failed' }).isolation, { level: 'None', evidence: 'nft failed' });
-    assert.equal(judgeNetwork({ shaped: false, wallsDown: null }).ingress.level, 'None');
+  it('is a limit of bandwidth where much was sent, and about as much as the limit went through', () => {
+    const trial = (sent: number, passed: number): { sentBitsPerSecond: number; passedBitsPerSecond: number } => ({
+      sentBitsPerSecond: sent * 1e6,
+      passedBitsPerSecond: passed * 1e6,
+    });
+    assert.deepEqual(judgeShaping(trial(5, 1.04)), {
+      level: 'Shaped',
+      evidence: 'of 5.0 Mbit/s under a limit of 1.0 Mbit/s, 1.0 Mbit/s went through',
+    });
+    assert.equal(judgeShaping(trial(5, 4.9)).level, 'None');
+    assert.equal(judgeShaping(trial(5, 0)).level, 'None', 'nothing went through at all');
+    assert.equal(judgeShaping(trial(1, 1)).level, 'None', 'there was nothing to hold back');
+    assert.equal(judgeShaping(undefined).level, 'None');
+  });
+
+  it('is a wall where nothing arrived, nobody answered, and it could have been seen', () => {
+    const trial = { knocked: 5, answered: [], arrived: 0, countersCount: true };
+    assert.equal(judgeWalls(trial).level, 'Walled');
+    assert.match(judgeWalls({ ...trial, answered: ['169.254.169.254:80'] }).evidence, /169\.254\.169\.254:80 answered$/);
+    for (const bad of [{ answered: ['a:22'] }, { arrived: 1 }, { countersCount: false }])
+      assert.equal(judgeWalls({ ...trial, ...bad }).level, 'None');
+    assert.equal(judgeWalls(undefined).level, 'None');
   });
 
   it('comes to one status, with evidence that the schema takes', () => {

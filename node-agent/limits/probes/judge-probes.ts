@@ -13,6 +13,7 @@ export const probeLimits = {
   cpuMillis: 100,
   memoryBytes: 16 * 1024 * 1024,
   pids: 12,
+  bandwidthBitsPerSecond: 1_000_000,
   /** Beyond the image. */
   diskBytes: 16 * 1024 * 1024,
 } as const;
@@ -73,22 +74,42 @@ export function judgeSandbox({ known, error, end }: SandboxTrial): Finding<'Avai
   return { level: 'None', evidence: 'a container ran under runsc and had no network' };
 }
 
-export interface NetworkFacts {
-  /** Whether limits of bandwidth are put in place beside the engine. */
-  shaped: boolean;
-  /** Why the walls do not stand; undefined while they do; null where there are none to stand. */
-  wallsDown: string | undefined | null;
+export interface ShapingTrial {
+  sentBitsPerSecond: number;
+  passedBitsPerSecond: number;
 }
 
-export function judgeNetwork({ shaped, wallsDown }: NetworkFacts): Pick<Findings, 'ingress' | 'egress' | 'isolation'> {
-  const shaping = shaped
-    ? ({ level: 'Shaped', evidence: 'queues stand on both ways of every instance before its first packet' } as const)
-    : ({ level: 'None', evidence: 'the engine is not the pool’s own: not shaped' } as const);
-  const isolation =
-    wallsDown === undefined
-      ? ({ level: 'Walled', evidence: 'the pool’s rules stand around its network; instances stop while they do not' } as const)
-      : ({ level: 'None', evidence: wallsDown === null ? 'the engine is not the pool’s own: no walls' : wallsDown } as const);
-  return { ingress: shaping, egress: shaping, isolation };
+/** `trial` is undefined where limits of bandwidth are nobody's to set: on an engine that is not the pool's own. */
+export function judgeShaping(trial: ShapingTrial | undefined): Finding<'Shaped' | 'None'> {
+  if (trial === undefined) return { level: 'None', evidence: 'the engine is not the pool’s own: not shaped' };
+  const limit = probeLimits.bandwidthBitsPerSecond;
+  const { sentBitsPerSecond: sent, passedBitsPerSecond: passed } = trial;
+  const evidence = `of ${megabits(sent)} under a limit of ${megabits(limit)}, ${megabits(passed)} went through`;
+  // What a burst lets through at once counts too; and what lets nothing through shows nothing.
+  const bites = sent >= limit * 2 && passed <= limit * 1.3 && passed >= limit * 0.3;
+  return { level: bites ? 'Shaped' : 'None', evidence };
+}
+
+export interface WallsTrial {
+  /** How many addresses. */
+  knocked: number;
+  /** Those at which TCP had an answer. */
+  answered: readonly string[];
+  /** Datagrams that came to where we listen. */
+  arrived: number;
+  /** Whether what we sent ourselves was counted where we listen. */
+  countersCount: boolean;
+}
+
+/** `trial` is undefined where there are no walls to stand. */
+export function judgeWalls(trial: WallsTrial | undefined): Finding<'Walled' | 'None'> {
+  if (trial === undefined) return { level: 'None', evidence: 'the engine is not the pool’s own: no walls' };
+  const { knocked, answered, arrived, countersCount } = trial;
+  const what = `a container knocked at ${knocked} addresses (this machine, its gateway, the metadata address, another container)`;
+  if (!countersCount) return { level: 'None', evidence: `${what}, and it could not be seen what arrives` };
+  if (arrived > 0) return { level: 'None', evidence: `${what}: ${arrived} datagrams arrived` };
+  if (answered.length > 0) return { level: 'None', evidence: `${what}: ${answered.join(', ')} answered` };
+  return { level: 'Walled', evidence: `${what}: nothing arrived` };
 }
 
 export interface Findings {
@@ -113,4 +134,8 @@ export function enforcementStatus(findings: Findings, probedAt: string): Enforce
 
 function mebibytes(bytes: number): string {
   return `${bytes / 1024 ** 2} MiB`;
+}
+
+function megabits(bitsPerSecond: number): string {
+  return `${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s`;
 }

@@ -7,14 +7,28 @@ import { cgroupOf, openCounters } from '../../usage/container-counters.ts';
 import { v1Files } from '../../usage/cgroup-files.ts';
 import { v1Limits, v2Limits } from '../cgroup-limits.ts';
 import type { CgroupLimits } from '../cgroup-limits.ts';
-import { judgeCpu, judgeDisk, judgeMemory, judgePids, judgeSandbox, probeAttempts, probeLimits } from './judge-probes.ts';
+import {
+  judgeCpu,
+  judgeDisk,
+  judgeMemory,
+  judgePids,
+  judgeSandbox,
+  judgeShaping,
+  judgeWalls,
+  probeAttempts,
+  probeLimits,
+} from './judge-probes.ts';
 import type { Findings, ProbeEnd, SandboxTrial } from './judge-probes.ts';
 import { packShell, probeImage } from './probe-image.ts';
+import { probeNetwork } from './probe-network.ts';
+import type { NetworkTrials, ProbedNetwork } from './probe-network.ts';
 import { reapSandbox } from './sandbox-orphans.ts';
 
 export interface ProbeOptions {
   engine: Engine;
   info: EngineInfo;
+  /** Of the pool's own engine. */
+  network?: ProbedNetwork;
   signal: AbortSignal;
 }
 
@@ -37,8 +51,8 @@ while [ $i -lt ${probeAttempts.diskBytes / mebibyte} ]; do printf %s "$x" >> /fu
 /** Of the lines after the two of titles, one that is not the loopback's. */
 const seeNetwork = 'while read name rest; do case $name in lo:*|Inter*|face*) ;; *:*) exit 0 ;; esac; done < /proc/net/dev; exit 1';
 
-/** One after the other, in five to ten seconds. Leaves neither containers nor the image behind, also when it is broken off. */
-export async function runProbes(options: ProbeOptions): Promise<Pick<Findings, 'cpu' | 'memory' | 'disk' | 'pids' | 'sandbox'>> {
+/** One after the other, in ten to fifteen seconds. Leaves neither containers nor the image behind, also when it is broken off. */
+export async function runProbes(options: ProbeOptions): Promise<Findings> {
   const { engine, info, signal } = options;
   await engine.importImage(probeImage, await packShell());
   try {
@@ -56,8 +70,18 @@ export async function runProbes(options: ProbeOptions): Promise<Pick<Findings, '
     const processes = judgePids(await runToEnd(options, probe('pids', nest, { limits: { ...ample, pids } })));
     const disk = info.diskQuota ? await runToEnd(options, probe('disk', fill, { diskBytes })) : undefined;
     const sandbox = judgeSandbox(await trySandbox(options));
+    const trials = await tryNetwork(options);
     signal.throwIfAborted();
-    return { cpu, memory, disk: judgeDisk(disk, info.storageDriver), pids: processes, sandbox };
+    return {
+      cpu,
+      memory,
+      disk: judgeDisk(disk, info.storageDriver),
+      pids: processes,
+      ingress: judgeShaping(trials?.ingress),
+      egress: judgeShaping(trials?.egress),
+      isolation: judgeWalls(trials?.walls),
+      sandbox,
+    };
   } finally {
     await removeImage(engine);
   }
@@ -132,6 +156,24 @@ async function trySandbox(options: ProbeOptions): Promise<SandboxTrial> {
     if (engineErrorKind(error) === 'unavailable' || options.signal.aborted) throw error;
     return { known: true, error: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** Two containers that do nothing: what goes on in their networks is done by processes of ours. */
+async function tryNetwork(options: ProbeOptions): Promise<NetworkTrials | undefined> {
+  const { network, signal } = options;
+  if (network === undefined) return undefined;
+  const bandwidth = probeLimits.bandwidthBitsPerSecond;
+  const limits = { ...ample, cpuMillis: 10, ingressBitsPerSecond: bandwidth, egressBitsPerSecond: bandwidth };
+  return withContainer(options, specOf('network', spin, { limits }), (container) =>
+    withContainer(options, specOf('neighbour', spin, { limits }), (neighbour) =>
+      probeNetwork(network, [running(container), running(neighbour)], signal),
+    ),
+  );
+}
+
+function running({ id, pid }: ObservedContainer): { id: string; pid: number } {
+  if (pid === undefined) throw new Error('a container of the network probe does not run');
+  return { id, pid };
 }
 
 async function withContainer<T>(
