@@ -27,6 +27,7 @@ root=/run/${runtime} log= before= verb= id= pid=
 
 fail() {
   [ -z "$log" ] || printf '{"level":"error","msg":"potluck: %s"}\\n' "$1" >>"$log"
+  rm -f "$engine/ports.$$"
   echo "potluck: $1" >&2
   exit 1
 }
@@ -39,11 +40,17 @@ find_pid() {
   [ -n "$pid" ] || fail 'the container has no process'
 }
 
+has_link() {
+  while read -r name _; do
+    case $name in eth0:*) return 0 ;; esac
+  done <"/proc/$pid/net/dev"
+  return 1
+}
+
 read_link() {
   net=/proc/$pid/ns/net
-  [ ! "$net" -ef /proc/self/ns/net ] || fail 'a container in the network of the engine is not started'
   printf '%s\\n' 'address show dev eth0' 'link set eth0 gso_max_size ${mostBytesAtOnce}' |
-    nsenter --net="$net" ip -batch - 2>/dev/null >"$engine/ports.$$" || return 1
+    nsenter --net="$net" ip -batch - >"$engine/ports.$$" || fail 'the network of the container cannot be read'
   while read -r first second _; do
     case $first in
     [0-9]*) index=\${second#*@if} index=\${index%:} ;;
@@ -55,11 +62,10 @@ read_link() {
 
 admit() {
   index= mac= address=
+  [ ! "/proc/$pid/ns/net" -ef /proc/self/ns/net ] || fail 'a container in the network of the engine is not started'
   # A container without a network has nothing to shape.
-  if ! read_link; then
-    rm -f "$engine/ports.$$"
-    return
-  fi
+  has_link || return 0
+  read_link
   [ -n "$index" ] && [ -n "$mac" ] && [ -n "$address" ] || fail 'the network of the container cannot be read'
   third=\${address%.*} third=\${third##*.}
   minor=$(printf %x $((third % 8 * 256 + \${address##*.} + 16)))
