@@ -11,6 +11,7 @@ import type { BandwidthLimits } from '../limits/bandwidth/bandwidth-limits.ts';
 import { PoolBandwidth } from '../limits/bandwidth/pool-bandwidth.ts';
 import { createDockerEngine } from './docker-engine.ts';
 import { setUpData } from './pool-data.ts';
+import { glanceAt, KnownGood } from './pool-glance.ts';
 import { remappedUser, setUpMounts, tearDownMounts } from './pool-mounts.ts';
 import { setUpNetwork, tearDownNetwork } from './pool-network.ts';
 import type { PoolNetwork } from './pool-network.ts';
@@ -68,7 +69,7 @@ export async function startPoolEngine(options: PoolEngineOptions): Promise<PoolE
   const [{ storage, remapped }] = await Promise.all([setUpData(paths, options.diskBytes, logger), walls.hold(network)]);
   const processes = poolProcesses(paths, remapped);
   const bandwidth = new PoolBandwidth(paths);
-  const daemons = { paths, processes, storage, network, walls, bandwidth, remapped, logger };
+  const daemons = { paths, processes, storage, network, walls, bandwidth, remapped, knownGood: new KnownGood(), logger };
   await bringUp(daemons);
 
   const stopping = new AbortController();
@@ -127,6 +128,7 @@ interface Daemons {
   walls: WallState;
   bandwidth: PoolBandwidth;
   remapped: boolean;
+  knownGood: KnownGood;
   logger: Logger;
 }
 
@@ -157,11 +159,12 @@ async function bringUp(daemons: Daemons): Promise<void> {
   await holdLimits(daemons);
 }
 
-/** Limits of containers, and the ports of those that run. Without walls there is no network that they could be put on. */
-async function holdLimits({ paths, walls, bandwidth }: Daemons): Promise<void> {
-  if (!walls.standing) return;
-  await bandwidth.assert();
+/** Limits of containers, and the ports of those that run. Without walls there is no network that they could be put on. Answers whether there was nothing to make. */
+async function holdLimits({ paths, walls, bandwidth }: Daemons): Promise<boolean> {
+  if (!walls.standing) return false;
+  const stood = await bandwidth.assert();
   await admitRunning(paths);
+  return stood;
 }
 
 async function whenReady({ paths, processes }: Daemons): Promise<void> {
@@ -210,10 +213,16 @@ async function keepUp(daemons: Daemons, upkeepMs: number, signal: AbortSignal): 
 }
 
 async function upkeep(daemons: Daemons): Promise<void> {
-  const { paths, processes, network, walls, storage, remapped } = daemons;
-  await walls.hold(network);
-  await holdLimits(daemons);
-  if (remapped) await setUpMounts(paths, storage.dataRoot);
+  const { paths, processes, network, walls, storage, remapped, knownGood } = daemons;
+  await knownGood.keep({
+    look: () => glanceAt(paths, remapped),
+    mend: async () => {
+      const wallsStood = await walls.hold(network);
+      const limitsStood = await holdLimits(daemons);
+      if (remapped) await setUpMounts(paths, storage.dataRoot);
+      return wallsStood && limitsStood;
+    },
+  });
   await Promise.all([processes.containerd.rotateLog(), processes.dockerd.rotateLog()]);
 }
 

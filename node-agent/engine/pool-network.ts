@@ -29,9 +29,9 @@ export interface PoolNetwork {
   readonly subnets: PoolSubnets;
   /**
    * Connects it, walls first, or puts back what another program took away or a firewall now needs. Rejects when that cannot be done: then
-   * something may be open that must not be.
+   * something may be open that must not be. Answers whether the walls stood already.
    */
-  assert(): Promise<void>;
+  assert(): Promise<boolean>;
   /** Disconnects it: nothing gets out or in until the next `assert`. */
   cutOff(): Promise<void>;
 }
@@ -53,10 +53,11 @@ export async function setUpNetwork(paths: PoolPaths, nameServer?: string): Promi
   return {
     subnets,
     assert: async () => {
-      await walls.assert();
+      const stood = await walls.assert();
       if ((await readFile(ipForwardPath, 'utf8')).trim() !== '1') await writeFile(ipForwardPath, '1');
       await passFirewall(paths);
       await connect(paths, subnets);
+      return stood;
     },
     cutOff: async () => {
       await succeeds('ip', ['link', 'set', paths.hostInterface, 'down']);

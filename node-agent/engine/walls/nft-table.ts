@@ -22,16 +22,17 @@ export class NftTable {
   }
 
   /**
-   * Loads `rules`, and in the same transaction `contents`, the elements of its living sets, where the table is not what came of loading them last. The first call always loads: who knows what an earlier agent left.
+   * Loads `rules`, and in the same transaction `contents`, the elements of its living sets, where the table is not what came of loading them last. The first call always loads: who knows what an earlier agent left. Answers whether there was nothing to do.
    * @throws {CommandError} when they cannot be loaded or read back.
    */
-  async assert(rules: string, contents = ''): Promise<void> {
-    if (this.#loaded?.rules === rules && (await this.#list()) === this.#loaded.listing) return;
+  async assert(rules: string, contents = ''): Promise<boolean> {
+    if (this.#loaded?.rules === rules && (await this.#list()) === this.#loaded.listing) return true;
     this.#loaded = undefined;
     await this.#nft(['-f', '-'], rules + contents);
     const listing = await this.#list();
     if (listing === undefined) throw new Error(`nft took the rules of table ${this.#options.name}, but the kernel does not have them`);
     this.#loaded = { rules, listing };
+    return false;
   }
 
   /** Adds to living sets. */

@@ -18,14 +18,16 @@ export class WallState {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Puts them up or finds them whole; where that fails, cuts the pool off. Never rejects. */
-  async hold(network: { assert(): Promise<void>; cutOff(): Promise<void> }): Promise<void> {
+  /** Puts them up or finds them whole, which it answers; where that fails, cuts the pool off. Never rejects. */
+  async hold(network: { assert(): Promise<boolean>; cutOff(): Promise<void> }): Promise<boolean> {
     try {
-      await network.assert();
+      const stood = await network.assert();
       this.#set(true, '');
+      return stood;
     } catch (error) {
       await network.cutOff();
       this.#set(false, error instanceof Error ? error.message : String(error));
+      return false;
     }
   }
 

@@ -97,10 +97,10 @@ describe('WallState', () => {
     let isCut = false;
     let works = true;
     const network = {
-      assert: (): Promise<void> => {
+      assert: (): Promise<boolean> => {
         if (!works) return Promise.reject(new Error('nft does not work'));
         isCut = false;
-        return Promise.resolve();
+        return Promise.resolve(true);
       },
       cutOff: (): Promise<void> => {
         isCut = true;
@@ -116,8 +116,9 @@ describe('WallState', () => {
     await state.hold(network);
     assert.ok(!isCut);
     stopListening();
+    assert.equal(await state.hold(network), true);
     works = false;
-    await state.hold(network);
+    assert.equal(await state.hold(network), false);
     assert.deepEqual(told, ['up', 'nft does not work', 'up']);
   });
 });

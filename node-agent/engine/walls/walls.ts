@@ -34,21 +34,22 @@ export class Walls {
     this.#bridge = new NftTable({ family: 'bridge', name, namespace, livingSets: [portSet] });
   }
 
-  /** The pool's namespace must be there; its interfaces need not. Rejects when a wall does not stand. */
-  async assert(): Promise<void> {
+  /** The pool's namespace must be there; its interfaces need not. Answers whether they stood already; rejects when one does not stand. */
+  async assert(): Promise<boolean> {
     const { paths } = this.#options;
     const facts = await this.#facts();
     await writeIfOther(paths.resolvConf, `nameserver ${facts.nameServer}\n`);
-    await Promise.all([this.#host.assert(hostTable(facts)), this.#assertInside(facts)]);
+    return (await Promise.all([this.#host.assert(hostTable(facts)), this.#assertInside(facts)])).every(Boolean);
   }
 
-  async #assertInside(facts: WallFacts): Promise<void> {
+  async #assertInside(facts: WallFacts): Promise<boolean> {
     const { paths } = this.#options;
-    await this.#pool.assert(poolTable(facts));
+    const poolStood = await this.#pool.assert(poolTable(facts));
     const ports = (await readPorts(paths.ports, paths.namespace)).map(portElement);
     const open = openPorts(facts, ports);
-    await this.#bridge.assert(bridgeTable(facts), open);
+    const bridgeStood = await this.#bridge.assert(bridgeTable(facts), open);
     await this.#bridge.fill(open);
+    return poolStood && bridgeStood;
   }
 
   async #facts(): Promise<WallFacts> {

@@ -24,8 +24,8 @@ export class PoolBandwidth implements BandwidthLimits {
     this.#paths = paths;
   }
 
-  /** Makes what is missing, for every container that runs; safe to repeat. The bridge and the way out must be there. */
-  async assert(): Promise<void> {
+  /** Makes what is missing, for every container that runs; safe to repeat. The bridge and the way out must be there. Answers whether nothing was. */
+  async assert(): Promise<boolean> {
     await mkdir(this.#paths.bandwidth, { recursive: true, mode: 0o700 });
     await mkdir(this.#paths.ports, { recursive: true, mode: 0o700 });
     await this.#write(defaultShape, {});
@@ -34,6 +34,7 @@ export class PoolBandwidth implements BandwidthLimits {
     const ports = await readPorts(this.#paths.ports, this.#paths.namespace);
     const lines = await Promise.all(ports.map(async (port) => forInstance(await this.#linesOf(port.containerId), port.address)));
     await this.#tc([...bare.map(makeRoot), this.#shapeAll(), ...lines].join(''));
+    return bare.length === 0;
   }
 
   async setOffer(offer: Bandwidth): Promise<void> {

@@ -178,8 +178,8 @@ class Asker {
   }
 
   async #answer(): Promise<Answer> {
-    const { value, done } = await this.#lines.next();
-    if (done === true) throw new Error('a process of the network probe ended without an answer');
-    return JSON.parse(value) as Answer;
+    const line = await this.#lines.next();
+    if (line.done === true) throw new Error('a process of the network probe ended without an answer');
+    return JSON.parse(line.value) as Answer;
   }
 }
