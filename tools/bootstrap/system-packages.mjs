@@ -44,6 +44,7 @@ export const needs = [
   { program: 'kubectl', package: 'kubernetes-client', for: 'start', elsewhere: 'https://kubernetes.io/docs/tasks/tools/' },
   { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
   { program: 'iperf3', package: 'iperf3', for: 'test' },
+  { program: 'runsc', package: 'runsc', for: 'test' },
   { program: 'tcpdump', package: 'tcpdump', for: 'test' },
   { program: 'openssl', package: 'openssl', for: 'test' },
   { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },

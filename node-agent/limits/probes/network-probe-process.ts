@@ -14,11 +14,19 @@ const pauseMs = 2;
 const knocks = 3;
 const tcpTimeoutMs = 1_000;
 
-async function flood({ address, port }: Target, bitsPerSecond: number, seconds: number): Promise<{ sentBytes: number; seconds: number }> {
+interface Flood {
+  sentBytes: number;
+  seconds: number;
+  /** Milliseconds since the epoch, for who measures on the same machine. */
+  startedAtMs: number;
+}
+
+async function flood({ address, port }: Target, bitsPerSecond: number, seconds: number): Promise<Flood> {
   const socket = createSocket('udp4');
   // What cannot be sent does not count.
   socket.on('error', () => undefined);
   const datagram = Buffer.alloc(datagramBytes);
+  const startedAtMs = Date.now();
   const startedMs = performance.now();
   const elapsed = (): number => (performance.now() - startedMs) / 1000;
   let sentBytes = 0;
@@ -28,7 +36,7 @@ async function flood({ address, port }: Target, bitsPerSecond: number, seconds: 
   }
   const took = elapsed();
   socket.close();
-  return { sentBytes, seconds: took };
+  return { sentBytes, seconds: took, startedAtMs };
 }
 
 /** Answers those that somebody answered at: that refused counts, since it was asked. */
