@@ -23,6 +23,8 @@ export async function splice(first: Duplex, second: Duplex): Promise<Spliced> {
   };
   for (const stream of [first, second]) {
     stream.on('error', fail);
+    // Of HTTP/2: the other end gave up, which without an error would look like an end.
+    stream.once('aborted', () => fail(new Error('the other end gave the stream up')));
     stream.once('close', () => {
       if (!isWhole(stream)) fail(new Error('the stream closed before it ended'));
       open -= 1;

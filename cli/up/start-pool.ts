@@ -62,9 +62,10 @@ export async function startPool(options: PoolOptions, context: StartContext): Pr
   try {
     const etcd = options.etcd ?? (await startEtcd(options, context, undo));
     const client = await startServer(options, etcd, context, undo);
-    await startGateway(options, context, undo);
+    const gateway = startGateway(options, context, undo);
     const provider = await enrolMachine(options, client, context);
     const socketPath = await startAgent(options, provider, context, undo);
+    await context.progress.step('gateway', () => gateway);
     await seedImages({ socketPath, directory: options.paths.images, rootfs: options.rootfs, ...context });
     await context.progress.step('provider ready', () => untilProviderReady(client, provider, context.signal));
     return { client, provider, socketPath, stop: () => undo.run() };
@@ -101,12 +102,16 @@ async function startServer(options: PoolOptions, etcd: EtcdAccess, context: Star
   return client;
 }
 
-async function startGateway(options: PoolOptions, { progress, logger, signal }: StartContext, undo: UndoStack): Promise<void> {
+/** Beside what follows, which does not need it yet. */
+function startGateway(options: PoolOptions, { logger, signal }: StartContext, undo: UndoStack): Promise<void> {
   const { paths, gatewayListen: listen, advertiseAddress } = options;
   const readiness = { check: () => accepts(listen), timeoutMs: serverReadyMs, intervalMs: 50 };
   const child = superviseGateway({ paths, listen, advertiseAddress, readiness, logger });
   undo.add('gateway', () => child.stop());
-  await progress.step('gateway', () => abortable(child.start(), signal));
+  const started = abortable(child.start(), signal);
+  // Whoever waits for it is told; before that something else may have failed.
+  started.catch(() => undefined);
+  return started;
 }
 
 /** Whether somebody listens there. */

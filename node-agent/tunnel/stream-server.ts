@@ -110,6 +110,8 @@ export class StreamServer {
     const open: OpenStream = { request, stream, abort: new AbortController(), container: verdict.container };
     this.#open.add(open);
     stream.once('close', () => open.abort.abort());
+    // The other end gave up; 'close' would wait for somebody to read to the end.
+    stream.once('aborted', () => end(open, 'the other end gave the stream up'));
     try {
       await this.#handle(open, verdict);
     } finally {
