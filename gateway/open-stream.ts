@@ -48,7 +48,11 @@ function cancelOnDestroy(stream: ClientHttp2Stream): void {
   const destroy = stream.destroy.bind(stream);
   stream.destroy = (error) => {
     const isWhole = stream.readableEnded && stream.writableFinished;
-    if (!isWhole && !stream.closed && !stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
+    if (!stream.destroyed) {
+      // Else Node may put the RST_STREAM off, and then forget it.
+      stream.pause();
+      if (!isWhole && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
+    }
     return destroy(error);
   };
 }

@@ -19,7 +19,7 @@ export async function splice(first: Duplex, second: Duplex): Promise<Spliced> {
   let open = 2;
   const fail = (error: Error): void => {
     result.error ??= error;
-    for (const stream of [first, second]) if (!stream.destroyed) stream.destroy(error);
+    for (const stream of [first, second]) cutStream(stream, error);
   };
   for (const stream of [first, second]) {
     stream.on('error', fail);
@@ -37,6 +37,16 @@ export async function splice(first: Duplex, second: Duplex): Promise<Spliced> {
   if (first.closed && second.closed) return result;
   await promise;
   return result;
+}
+
+/**
+ * Destroys a stream with an error, so that the other end hears of it. Node puts the RST_STREAM of an HTTP/2 stream off while that is being read, and
+ * forgets it when the stream is destroyed meanwhile: so it is paused first.
+ */
+export function cutStream(stream: Duplex, error: Error): void {
+  if (stream.destroyed) return;
+  stream.pause();
+  stream.destroy(error);
 }
 
 function isWhole(stream: Duplex): boolean {

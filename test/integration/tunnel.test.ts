@@ -124,6 +124,17 @@ describe('the tunnel', function () {
     return text;
   }
 
+  /** Resolves when it is closed. */
+  function failureOf(stream: Duplex): Promise<Error | null> {
+    stream.on('error', () => undefined);
+    return new Promise((resolve) => stream.once('close', () => resolve(stream.errored)));
+  }
+
+  async function noStreams(): Promise<void> {
+    const none = (): void => assert.deepEqual([first().facts().openStreams, second().facts().openStreams], [0, 0]);
+    await eventually(none, { timeoutMs: 5_000, what: 'no stream to be open' });
+  }
+
   it('leads to a port of the instance, whichever gateway is asked, and ends each way by itself', async () => {
     for (const { hub } of [first(), second()]) {
       const echo = await open(hub, 7);
@@ -132,6 +143,8 @@ describe('the tunnel', function () {
       assert.equal(await read(echo), 'hello there');
       const greeting = await open(hub, 25);
       assert.equal(await read(greeting), 'hello\n');
+      // The instance has said all; we may go on.
+      greeting.end();
       const sink = await open(hub, 9);
       sink.end(Buffer.alloc(3_000_000));
       assert.equal(await read(sink), 'done\n');
@@ -160,6 +173,7 @@ describe('the tunnel', function () {
   });
 
   it('refuses a user more than 64 streams, and nobody else', async () => {
+    await noStreams();
     const streams: Duplex[] = [];
     try {
       for (let count = 0; count < 64; count += 1) streams.push(await open(first().hub, 30));
@@ -170,7 +184,8 @@ describe('the tunnel', function () {
     } finally {
       for (const stream of streams) stream.destroy();
     }
-    await eventually(async () => (await open(first().hub, 7)).destroy(), { timeoutMs: 5_000, what: 'the streams to be given back' });
+    await noStreams();
+    (await open(first().hub, 7)).destroy();
   });
 
   it('ends streams, and takes no new ones, when the epoch, the power state or the place is another', async () => {
@@ -181,8 +196,7 @@ describe('the tunnel', function () {
     const key = { namespace: 'default', name: 'other' };
     const ends = async (change: () => Promise<unknown>): Promise<void> => {
       const stream = await open(first().hub, 30, 'other');
-      const failed = once(stream, 'close').then(() => stream.errored);
-      stream.on('error', () => undefined);
+      const failed = failureOf(stream);
       await change();
       const changedMs = performance.now();
       assert.notEqual(await failed, null);
@@ -190,7 +204,6 @@ describe('the tunnel', function () {
     };
     await ends(() => agent.bind('other', 2));
     await agent.until('other', ({ phase, observedEpoch }) => assert.deepEqual([phase, observedEpoch], ['Running', 2]));
-    await servePorts('other');
     await eventually(async () => (await open(first().hub, 30, 'other')).destroy(), { timeoutMs: 15_000, what: 'it to be reached again' });
     await ends(() => agent.admin.patch(instances, key, { spec: { powerState: 'Stopped' } }));
     await agent.until('other', ({ phase }) => assert.equal(phase, 'Stopped'));
@@ -353,14 +366,15 @@ describe('the tunnel', function () {
     });
   });
 
-  it('is cut within two seconds when the provider is deleted, and its streams with it', async () => {
-    const stream = await open(second().hub, 30);
-    const failed = once(stream, 'close').then(() => stream.errored);
-    stream.on('error', () => undefined);
-    await agent.admin.delete(providers, { name: 'desktop' });
-    const deletedMs = performance.now();
-    assert.match((await failed)?.message ?? '', /./);
-    assert.ok(performance.now() - deletedMs < 2_000);
-    assert.equal(first().facts().sessions + second().facts().sessions, 0);
+  describe('at the end', () => {
+    it('is cut within two seconds when the provider is deleted, and its streams with it', async () => {
+      const stream = await open(second().hub, 30);
+      const failed = failureOf(stream);
+      await agent.admin.delete(providers, { name: 'desktop' });
+      const deletedMs = performance.now();
+      assert.match((await failed)?.message ?? '', /./);
+      assert.ok(performance.now() - deletedMs < 2_000);
+      assert.equal(first().facts().sessions + second().facts().sessions, 0);
+    });
   });
 });
