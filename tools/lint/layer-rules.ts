@@ -41,10 +41,15 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
       yaml: 'node-agent/owner-policy',
     },
   },
+  gateway: { layer: 3, packages: {} },
   cli: {
     layer: 3,
     packages: { yaml: 'cli' },
-    beside: { controller: 'commands compose the parts', 'node-agent': 'commands compose the parts' },
+    beside: {
+      controller: 'commands compose the parts',
+      'node-agent': 'commands compose the parts',
+      gateway: 'commands compose the parts',
+    },
   },
   test: { layer: 4, packages: {}, anyPackage: true },
   bench: { layer: 4, packages: {}, anyPackage: true, beside: { test: 'its support code starts the parts' } },

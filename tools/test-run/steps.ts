@@ -31,7 +31,7 @@ const checks: readonly CheckStep[] = [
   { kind: 'check', name: 'dead-code', command: 'knip', args: ['--no-progress', '--treat-config-hints-as-errors'] },
 ];
 
-const unitSpec = ['{api,client,runtime,apiserver,controller,node-agent,cli,tools,bench}/**/*.test.ts'];
+const unitSpec = ['{api,client,runtime,apiserver,controller,node-agent,gateway,cli,tools,bench}/**/*.test.ts'];
 
 const groups: readonly MochaStep[] = [
   { kind: 'mocha', name: 'unit', spec: unitSpec, timeoutMs: 10 * minute },
