@@ -35,6 +35,8 @@ export interface SshHandlerOptions {
 
 const startTimeoutMs = 15_000;
 const secretTimeoutMs = 5_000;
+/** sshd, whose client is gone, goes by itself, in less time. */
+const lingerMs = 10_000;
 /** Of one instance, with a connection. */
 const mostPerInstance = 64;
 const mostHostKeys = 256;
@@ -216,9 +218,9 @@ class StartedSshd {
     }
     const { stream: inside } = this.entry;
     inside.write('go\n');
+    const incoming = pipeline(stream, inside, { signal }).finally(() => setTimeout(() => inside.destroy(), lingerMs).unref());
     // sshd that ended ends the connection; a client that hung up ends sshd.
-    await Promise.allSettled([pipeline(stream, inside, { signal }), pipeline(inside, stream, { signal })]);
-    stream.destroy();
+    await Promise.allSettled([incoming, pipeline(inside, stream, { signal }).finally(() => stream.destroy())]);
   }
 
   #onFact(before: string[], line: string): void {

@@ -60,6 +60,8 @@ function unframed(socket: Duplex, onStderr: (chunk: Buffer) => void): Duplex {
   socket.once('error', (error) => output.destroy(error));
   const both = Duplex.from({ readable: output, writable: socket });
   both.once('close', () => socket.destroy());
+  // Whoever uses it sees it close; that it was cut is no news to who cut it.
+  both.on('error', () => undefined);
   return both;
 }
 

@@ -27,8 +27,15 @@ const mostBytes = 32_000_000;
 
 /** Another for other packages, other processors or other scripts. */
 export function toolboxId(files: readonly PackageFile[], architecture: string): string {
-  const scripts = [startScript, loginScript, shellScript, ...programs.map(({ name }) => wrapper(name)), ...terminals];
-  const parts = [toolboxRevision, architecture, ...files.map(({ file, hash }) => `${file} ${hash}`).sort(), ...scripts];
+  return digest([scriptsId(), architecture, ...files.map(({ file, hash }) => `${file} ${hash}`).sort()]);
+}
+
+/** Of what is ours in it: the agent and the scripts that it starts belong together. */
+export function scriptsId(): string {
+  return digest([String(toolboxRevision), startScript, loginScript, shellScript, ...programs.map(({ name }) => wrapper(name)), ...terminals]);
+}
+
+function digest(parts: readonly string[]): string {
   return createHash('sha256').update(parts.join('\n')).digest('hex').slice(0, 16);
 }
 
@@ -46,7 +53,7 @@ export async function buildToolbox(options: BuildOptions): Promise<Manifest> {
     const measured = await measureFiles(made);
     if (measured.bytes > mostBytes) throw new Error(`the tools would take ${Math.round(measured.bytes / 1e6)} MB; at most ${mostBytes / 1e6} are right`);
     const id = toolboxId(files, architecture);
-    const manifest: Manifest = { id, architecture, packages: files, ...measured };
+    const manifest: Manifest = { id, scripts: scriptsId(), architecture, packages: files, ...measured };
     await writeFile(join(made, manifestName), `${JSON.stringify(manifest, undefined, 1)}\n`, { mode: 0o644 });
     await chmod(made, 0o755);
     const target = join(directory, `v-${id}`);

@@ -6,6 +6,8 @@ import type { PackageFile } from './debian-packages.ts';
 
 export interface Manifest {
   id: string;
+  /** As `scriptsId()`. */
+  scripts: string;
   architecture: string;
   bytes: number;
   packages: readonly PackageFile[];

@@ -104,5 +104,5 @@ read -r go || exit 1
 [ "$go" = go ] || exit 1
 exec $B env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LD_LIBRARY_PATH=${toolboxRoot}/lib LD_PRELOAD=${toolboxRoot}/lib/${preloadedLibrary} \\
   NSS_WRAPPER_PASSWD=${instanceMount}/passwd NSS_WRAPPER_GROUP=${instanceMount}/group NSS_WRAPPER_SHADOW=${instanceMount}/shadow \\
-  ${toolboxRoot}/ld.so --library-path ${toolboxRoot}/lib ${toolboxRoot}/bin/sshd -i -e -f ${instanceMount}/sshd_config
+  ${toolboxRoot}/ld.so --library-path ${toolboxRoot}/lib ${toolboxRoot}/bin/sshd -i -E /proc/self/fd/2 -f ${instanceMount}/sshd_config
 `;

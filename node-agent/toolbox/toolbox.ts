@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBackoff } from '../../api/backoff.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { buildToolbox, toolboxId } from './build-toolbox.ts';
+import { buildToolbox, scriptsId, toolboxId } from './build-toolbox.ts';
 import { AptSource, debianArchitecture } from './debian-packages.ts';
 import type { PackageFile } from './debian-packages.ts';
 import { verifiedManifest } from './manifest.ts';
@@ -111,8 +111,8 @@ export class Toolbox {
   async #believe(): Promise<void> {
     const name = await this.#currentName();
     const manifest = name === undefined ? undefined : await verifiedManifest(join(this.directory, name));
-    this.#isReady = manifest !== undefined;
-    if (name !== undefined && !this.#isReady) this.#options.logger.warn('the tools of SSH are not as they were made, and are made anew');
+    this.#isReady = manifest?.scripts === scriptsId();
+    if (name !== undefined && !this.#isReady) this.#options.logger.info('the tools of SSH are not whole, or of another version, and are made anew');
   }
 
   async #currentName(): Promise<string | undefined> {
