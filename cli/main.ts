@@ -39,6 +39,9 @@ const commands: CommandTree = {
       delete: async () => (await import('./token/delete.ts')).tokenDeleteCommand,
     },
   },
+  ssh: async () => (await import('./ssh.ts')).sshCommand,
+  'ssh-config': async () => (await import('./ssh-config.ts')).sshConfigCommand,
+  'jump-host': async () => (await import('./jump-host.ts')).jumpHostCommand,
   join: async () => (await import('./join.ts')).joinCommand,
   leave: async () => (await import('./leave.ts')).leaveCommand,
 };

@@ -16,7 +16,7 @@ import { updateStatus } from '../runtime/status-writer.ts';
 import { desiredInstance } from './desired-instance.ts';
 import type { EngineHealth } from './engine-health.ts';
 import { engineErrorKind } from './engine/engine.ts';
-import type { Engine } from './engine/engine.ts';
+import type { Engine, EntryFolders } from './engine/engine.ts';
 import { Executor } from './executor.ts';
 import type { ImageStore } from './image-store.ts';
 import type { CpuTopology } from './inventory/cpu-topology.ts';
@@ -55,6 +55,8 @@ export interface ConvergenceOptions {
   /** Why the walls around instances do not stand; undefined when they do. */
   wallsDown: () => string | undefined;
   disk: DiskWatch;
+  /** What a new container is entered by. */
+  entryOf?: (uid: string) => Promise<EntryFolders>;
   /** Of the machine's owner. */
   policy: () => OwnerPolicyStatus | undefined;
 }
@@ -95,6 +97,7 @@ export class Convergence implements Controller {
       images,
       resolveEnvironment: (environment) => resolveEnvironment(client, environment),
       announceRecreation: (uid) => this.#announceRecreation(uid),
+      ...(options.entryOf === undefined ? {} : { entryOf: options.entryOf }),
       nowMs: Date.now,
     });
   }

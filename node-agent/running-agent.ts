@@ -15,11 +15,13 @@ import type { EventRecorder } from '../runtime/event-recorder.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
+import { SshAccess } from './access/ssh-access.ts';
 import { Convergence } from './convergence.ts';
 import { imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
+import type { EntryEngine } from './engine/docker-entry.ts';
 import type { Engine } from './engine/engine.ts';
 import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
@@ -60,6 +62,7 @@ export interface RunningAgentOptions {
   /** As the API had it at the start. */
   provider: Provider;
   engine: Engine;
+  entryEngine: EntryEngine;
   /** Closed at the end. */
   journal: Journal;
   machine: Machine;
@@ -111,6 +114,7 @@ export class RunningAgent {
   readonly #prober: EnforcementProber;
   readonly #diskWatch: DiskWatch;
   readonly #convergence: Convergence;
+  readonly #ssh: SshAccess;
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
   readonly #access: InstanceAccess | undefined;
@@ -175,6 +179,7 @@ export class RunningAgent {
     });
     this.#prober = this.#makeProber();
     this.#diskWatch = this.#makeDiskWatch();
+    this.#ssh = this.#makeSsh();
     this.#convergence = new Convergence({
       client,
       providerUid,
@@ -192,11 +197,32 @@ export class RunningAgent {
       wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
       disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
+      entryOf: (uid) => this.#ssh.entryOf(uid),
     });
     const { metrics } = options;
     this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
     this.#manager.add(this.#convergence);
     this.#access = this.#makeAccess();
+  }
+
+  #makeSsh(): SshAccess {
+    const { client, home, providerName, providerUid, entryEngine, logger } = this.#options;
+    return new SshAccess({
+      client,
+      home,
+      providerName,
+      providerUid,
+      engine: entryEngine,
+      informer: this.#informer,
+      facts: (instance) => {
+        const id = this.#observed.byInstance.get(instance.metadata.uid ?? '')?.[0]?.id ?? '';
+        const diskUsedBytes = this.#diskWatch.writtenBytes(id) ?? this.#diskUsage.of(id);
+        return { resources: this.#convergence.read(instance)?.resources, diskUsedBytes };
+      },
+      recorder: this.#recorder,
+      ...(process.env['POTLUCK_TOOLBOX'] === undefined ? {} : { toolbox: process.env['POTLUCK_TOOLBOX'] }),
+      logger,
+    });
   }
 
   #makeAccess(): InstanceAccess | undefined {
@@ -213,6 +239,7 @@ export class RunningAgent {
         epoch: (uid) => journal.entries.get(uid)?.epoch,
         containers: (uid) => this.#observed.byInstance.get(uid) ?? [],
       },
+      handlers: [['ssh', this.#ssh.handle]],
       logger,
     });
   }
@@ -264,13 +291,17 @@ export class RunningAgent {
     this.#providerInformer.onChange((_key, provider) => this.#onProvider(provider));
     this.#providerInformer.start();
     this.#informer.start();
-    this.#informer.whenSynced().then(
-      () => {
-        this.#isSynced = true;
-        this.#convergence.setSynced();
-      },
-      () => undefined,
-    );
+    this.#informer
+      .whenSynced()
+      .then(
+        () => {
+          this.#isSynced = true;
+          this.#convergence.setSynced();
+          return this.#ssh.start();
+        },
+        () => undefined,
+      )
+      .catch((error: unknown) => logger.error('nobody can be let into instances', { error }));
     this.#access?.start();
     this.#tellOfBrokenPolicy();
     this.#resync = this.#keepLooking();
@@ -282,6 +313,7 @@ export class RunningAgent {
     this.#stopping.abort();
     this.#unlisten?.();
     await this.#access?.stop();
+    await this.#ssh.stop();
     await Promise.all([this.#options.ownerPolicy.stop(), this.#prober.stop(), this.#diskWatch.stop()]);
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));
