@@ -62,8 +62,18 @@ export class SessionCgroups {
   async #killAll(path: string): Promise<void> {
     if (await write(join(path, 'cgroup.kill'), '1')) return;
     const freeze = (await exists(join(path, 'freezer.state')))
-      ? { file: join(path, 'freezer.state'), on: 'FROZEN', off: 'THAWED', reached: async () => (await this.#read(join(path, 'freezer.state'))).startsWith('FROZEN') }
-      : { file: join(path, 'cgroup.freeze'), on: '1', off: '0', reached: async () => /^frozen 1$/m.test(await this.#read(join(path, 'cgroup.events'))) };
+      ? {
+          file: join(path, 'freezer.state'),
+          on: 'FROZEN',
+          off: 'THAWED',
+          reached: async () => (await this.#read(join(path, 'freezer.state'))).startsWith('FROZEN'),
+        }
+      : {
+          file: join(path, 'cgroup.freeze'),
+          on: '1',
+          off: '0',
+          reached: async () => /^frozen 1$/m.test(await this.#read(join(path, 'cgroup.events'))),
+        };
     const isFreezing = await write(freeze.file, freeze.on);
     const deadline = performance.now() + freezeTimeoutMs;
     while (isFreezing && !(await freeze.reached()) && performance.now() < deadline) await delay(1);
