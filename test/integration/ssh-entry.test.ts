@@ -44,7 +44,7 @@ describe('an instance entered by SSH', function () {
     ];
     for (const [name, tar, changes] of tars) {
       const [repo, tag] = name.split(':');
-      const stream = await docker.importImage(tar as never, { repo, tag, changes } as object);
+      const stream = await docker.importImage(tar, { repo, tag, changes } as object);
       stream.resume();
       await once(stream, 'end');
     }
