@@ -65,10 +65,14 @@ export async function startPool(options: PoolOptions, context: StartContext): Pr
   try {
     const etcd = options.etcd ?? (await startEtcd(options, context, undo));
     const client = await startServer(options, etcd, context, undo);
-    await startGateway(options, context, undo);
-    await startJumpHost(options, context, undo);
+    // It tells of the jump host's key, which is there before either.
+    await ensureJumpHostKey(options.paths);
+    const gateway = startGateway(options, context, undo);
+    const jumpHost = startJumpHost(options, context, undo);
     const provider = await enrolMachine(options, client, context);
     const socketPath = await startAgent(options, provider, context, undo);
+    await context.progress.step('gateway', () => gateway);
+    await context.progress.step('jump host', () => jumpHost);
     await seedImages({ socketPath, directory: options.paths.images, rootfs: options.rootfs, ...context });
     await context.progress.step('provider ready', () => untilProviderReady(client, provider, context.signal));
     return { client, provider, socketPath, stop: () => undo.run() };
@@ -105,22 +109,27 @@ async function startServer(options: PoolOptions, etcd: EtcdAccess, context: Star
   return client;
 }
 
-async function startGateway(options: PoolOptions, { progress, logger, signal }: StartContext, undo: UndoStack): Promise<void> {
+/** Beside what follows, which does not need it yet. */
+function startGateway(options: PoolOptions, { logger, signal }: StartContext, undo: UndoStack): Promise<void> {
   const { paths, gatewayListen: listen, advertiseAddress } = options;
-  // It tells of the jump host's key, which is there before either.
-  await ensureJumpHostKey(paths);
   const readiness = { check: () => accepts(listen), timeoutMs: serverReadyMs, intervalMs: 50 };
   const child = superviseGateway({ paths, listen, sshPort: options.sshListen.port, advertiseAddress, readiness, logger });
   undo.add('gateway', () => child.stop());
-  await progress.step('gateway', () => abortable(child.start(), signal));
+  const started = abortable(child.start(), signal);
+  // Whoever waits for it is told; before that something else may have failed.
+  started.catch(() => undefined);
+  return started;
 }
 
-async function startJumpHost(options: PoolOptions, { progress, logger, signal }: StartContext, undo: UndoStack): Promise<void> {
+/** Beside what follows, too. */
+function startJumpHost(options: PoolOptions, { logger, signal }: StartContext, undo: UndoStack): Promise<void> {
   const { paths, sshListen: listen } = options;
   const readiness = { check: () => accepts(listen), timeoutMs: serverReadyMs, intervalMs: 50 };
   const child = superviseJumpHost({ paths, listen, readiness, logger });
   undo.add('jump host', () => child.stop());
-  await progress.step('jump host', () => abortable(child.start(), signal));
+  const started = abortable(child.start(), signal);
+  started.catch(() => undefined);
+  return started;
 }
 
 /** Whether somebody listens there. */
