@@ -20,9 +20,22 @@ export const providerLeaseRenewSeconds = 10;
 /** A provider whose lease was not renewed for this long, in seconds, is Unknown. */
 export const providerLeaseDurationSeconds = 40;
 
+/** Where each gateway keeps its lease, under the gateway's own name. */
+export const gatewayLeaseNamespace = 'potluck-gateway-leases';
+/** A gateway renews its lease this often, in seconds; not renewed for so long, it is gone. */
+export const gatewayLeaseRenewSeconds = 10;
+export const gatewayLeaseDurationSeconds = 40;
+
 /** Users and groups of our own programs, as they stand in client certificates. */
 export const mastersGroup = 'system:masters';
 export const controllerUser = 'system:potluck-controller';
+export const gatewayUser = 'system:potluck-gateway';
+export const gatewaysGroup = 'system:potluck-gateways';
+export const jumpHostUser = 'system:potluck-jump-host';
+export const jumpHostsGroup = 'system:potluck-jump-hosts';
+/** What an API server shows to a backend that it forwards to. */
+export const apiServerUser = 'system:potluck-apiserver';
+export const apiServersGroup = 'system:potluck-apiservers';
 export const providersGroup = 'system:providers';
 export function providerUser(providerUid: string): string {
   return `system:provider:${providerUid}`;

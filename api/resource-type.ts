@@ -1,3 +1,4 @@
+import type { Gateway } from './generated/gateway.ts';
 import type { Instance } from './generated/instance.ts';
 import type { JoinToken } from './generated/join-token.ts';
 import type { Member } from './generated/member.ts';
@@ -119,6 +120,7 @@ export const providerReservations: ResourceType<ProviderReservation> = {
   kind: 'ProviderReservation',
   namespaced: false,
 };
+export const gateways: ResourceType<Gateway> = { ...potluck, plural: 'gateways', kind: 'Gateway', namespaced: false };
 export const joinTokens: ResourceType<JoinToken> = { ...potluck, plural: 'jointokens', kind: 'JoinToken', namespaced: false };
 export const members: ResourceType<Member> = { ...potluck, plural: 'members', kind: 'Member', namespaced: false };
 export const namespaces: ResourceType<Namespace> = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false };

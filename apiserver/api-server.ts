@@ -4,12 +4,23 @@ import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../api/errors.ts';
-import { controllerUser, mastersGroup } from '../api/names.ts';
+import {
+  apiServersGroup,
+  apiServerUser,
+  controllerUser,
+  gatewaysGroup,
+  gatewayUser,
+  jumpHostsGroup,
+  jumpHostUser,
+  mastersGroup,
+} from '../api/names.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { AccessControl } from './access/access-control.ts';
+import type { ClientSubject } from './access/certificates.ts';
 import { writeKubeconfig } from './access/kubeconfig.ts';
 import type { Pki, PkiOptions } from './access/pki.ts';
 import { machineAddresses, openPki } from './access/pki.ts';
+import { writeFileAtomically } from './access/write-file.ts';
 import { AuditLog } from './http/audit/audit-log.ts';
 import { parseAuditPolicy } from './http/audit/audit-policy.ts';
 import { Auditor } from './http/audit/auditor.ts';
@@ -267,13 +278,25 @@ async function writeKubeconfigs({ home, listen: { host }, advertiseAddress }: Ap
   const url = `https://${hostAndPort(advertiseAddress ?? reachableHost(host), port)}`;
   const admin = { commonName: 'potluck-admin', organizations: [mastersGroup] };
   const controller = { commonName: controllerUser, organizations: [] };
-  const write = async (path: string, server: string, subject: typeof admin): Promise<void> => {
+  const write = async (path: string, server: string, subject: ClientSubject): Promise<void> => {
     const pair = await pki.issueClientCertificate({ ...subject, lifetimeMs: adminLifetimeMs });
     await writeKubeconfig({ path, server, caPem: pki.caPem, ...pair, user: subject.commonName });
   };
-  await write(join(home, 'pki', 'controller.kubeconfig'), `https://${hostAndPort(reachableHost(host), port)}`, controller);
+  const near = `https://${hostAndPort(reachableHost(host), port)}`;
+  await write(join(home, 'pki', 'controller.kubeconfig'), near, controller);
+  await write(join(home, 'pki', 'gateway.kubeconfig'), near, { commonName: gatewayUser, organizations: [gatewaysGroup] });
+  await write(join(home, 'pki', 'jump-host.kubeconfig'), near, { commonName: jumpHostUser, organizations: [jumpHostsGroup] });
   await write(join(home, 'kubeconfig'), url, admin);
+  await writeBackendCertificate(join(home, 'pki'), pki);
   return url;
+}
+
+/** What this server shows to backends that it hands requests on to. */
+async function writeBackendCertificate(directory: string, pki: Pki): Promise<void> {
+  const subject = { commonName: apiServerUser, organizations: [apiServersGroup], lifetimeMs: adminLifetimeMs };
+  const { keyPem, certPem } = await pki.issueClientCertificate(subject);
+  await writeFileAtomically(join(directory, 'apiserver-backend.key'), keyPem, 0o600);
+  await writeFileAtomically(join(directory, 'apiserver-backend.crt'), certPem, 0o600);
 }
 
 /** An address that leads to a server that listens on `host`, from this machine. */

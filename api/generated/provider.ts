@@ -283,6 +283,27 @@ export interface Provider {
      */
     withdrawnAt?: string;
     /**
+     * The machine's connection to the pool's gateways, through which its instances are reached. Written by the gateway that has it.
+     */
+    tunnel?: {
+      /**
+       * The gateway that has it, or had it last.
+       */
+      gateway: string;
+      /**
+       * Grows with every connection; the one with the highest number counts.
+       */
+      session: number;
+      /**
+       * When it was made. Absent while there is none.
+       */
+      connectedAt?: string;
+      /**
+       * When the last one ended. Absent while there is one.
+       */
+      disconnectedAt?: string;
+    };
+    /**
      * What runs the instances.
      */
     systemInfo?: {

@@ -1,7 +1,7 @@
 /** Namespaces: they go in two steps, and only when a controller has emptied them (Kubernetes' `pkg/registry/core/namespace`). */
 import { cloneJson, isObject, objectAt, valueAt, type JsonObject } from '../admission/json-value.ts';
 import { metadataOf } from './decode-object.ts';
-import { memberNamespace, providerLeaseNamespace, systemNamespace } from '../../api/names.ts';
+import { gatewayLeaseNamespace, memberNamespace, providerLeaseNamespace, systemNamespace } from '../../api/names.ts';
 import type { ResourceStrategy } from './resource-strategy.ts';
 import type { FieldError } from './status-error.ts';
 
@@ -10,7 +10,7 @@ const contentFinalizer = 'kubernetes';
 const nameLabel = 'kubernetes.io/metadata.name';
 
 /** What the API server makes at its start. */
-export const initialNamespaces = ['default', 'kube-system', systemNamespace, providerLeaseNamespace, memberNamespace] as const;
+export const initialNamespaces = ['default', 'kube-system', systemNamespace, providerLeaseNamespace, gatewayLeaseNamespace, memberNamespace] as const;
 
 export const namespaceStrategy: ResourceStrategy = {
   countsGenerations: false,

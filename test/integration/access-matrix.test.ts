@@ -30,6 +30,7 @@ const machineMay: readonly Row[] = [
   ['potluck.dev/providerinventories', ['own'], ['create', 'get', 'update', 'patch']],
   ['potluck.dev/providerinventories/status', ['own'], status],
   ['potluck.dev/providerreservations', ['own'], ['get']],
+  ['potluck.dev/gateways', anyOwner, reading],
   ['coordination.k8s.io/leases', ['own'], ['create', 'get', 'update', 'patch']],
   // What its instances name, and nothing else of the namespace.
   ['secrets', ['own'], ['get']],
@@ -47,6 +48,7 @@ const memberMay: readonly Row[] = [
   ['potluck.dev/providers', ['own'], ['update', 'patch', 'delete']],
   ['potluck.dev/providerinventories', ['own'], reading],
   ['potluck.dev/jointokens', ['own'], [...reading, 'create', 'delete']],
+  ['potluck.dev/gateways', anyOwner, reading],
   ['potluck.dev/instances', ['own'], everyVerb],
   ['potluck.dev/instances/status', ['own'], ['get']],
   ['namespaces', ['own'], ['get']],

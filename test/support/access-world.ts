@@ -323,6 +323,7 @@ const manifests: Readonly<Record<string, (making: Making) => object>> = {
     spec: { owner: owner === 'free' ? 'nobody' : memberOf[owner], providerUID: uid },
   }),
   'potluck.dev/ProviderReservation': ({ uid }) => ({ spec: { providerUID: uid } }),
+  'potluck.dev/Gateway': () => ({ spec: { tunnelAddresses: ['203.0.113.1:6444'], peerAddress: '203.0.113.1:6444' } }),
   'potluck.dev/Member': () => ({ spec: { displayName: 'somebody' } }),
   'potluck.dev/JoinToken': ({ owner }) => ({
     spec: {
