@@ -75,7 +75,8 @@ async function start(context: AgentContext): Promise<RunningProcess> {
     await lock.release();
   };
   try {
-    const agent = await startAgent({ ...(await readIdentity(context)), client, providerUid });
+    const tunnelIdentity = (): ReturnType<typeof readAgentKubeconfig> => readAgentKubeconfig(kubeconfig);
+    const agent = await startAgent({ ...(await readIdentity(context)), client, providerUid, tunnelIdentity });
     await removeFormer(paths, logger).catch((error: unknown) =>
       logger.warn('containers of an earlier time could not be removed', { error }),
     );

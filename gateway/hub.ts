@@ -2,31 +2,8 @@
 import type { Duplex } from 'node:stream';
 import type { StreamKind, StreamParameters } from '../api/stream-protocol.ts';
 
-/** Why a stream could not be opened. */
-export type TunnelReason =
-  /** There is no such instance. */
-  | 'NotFound'
-  /** It has no place. */
-  | 'NotAssigned'
-  /** It does not run, or not as the request takes it. */
-  | 'NotRunning'
-  /** Its provider is not connected, or was lost on the way. */
-  | 'Unreachable'
-  /** The agent does not do it: the kind, its parameters, or what they name. */
-  | 'Refused'
-  /** Too many streams; again later. */
-  | 'Busy';
-
-/** The message says what, why and since when, as people are shown it: one line. */
-export class TunnelError extends Error {
-  override readonly name = 'TunnelError';
-  readonly reason: TunnelReason;
-
-  constructor(reason: TunnelReason, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.reason = reason;
-  }
-}
+export { TunnelError } from './tunnel-error.ts';
+export type { TunnelReason } from './tunnel-error.ts';
 
 export type InstanceReference = { readonly uid: string } | { readonly namespace: string; readonly name: string };
 

@@ -23,6 +23,7 @@ import { holdWhileClosed } from './owner-policy/hold-while-closed.ts';
 import { PolicyKeeper, defaultOwnerPolicyPath } from './owner-policy/policy-keeper.ts';
 import { RunningAgent } from './running-agent.ts';
 import type { RunningAgentOptions } from './running-agent.ts';
+import type { TunnelIdentity } from './tunnel/dial-gateway.ts';
 import type { AgentFacts } from './usage/usage-metrics.ts';
 
 export interface AgentOptions {
@@ -45,6 +46,8 @@ export interface AgentOptions {
   metricsListen?: { host: string; port: number };
   /** How often instances are measured; 10 s when absent. */
   usageIntervalMs?: number;
+  /** Who it is to gateways, read anew for each connection; absent: nobody can reach instances here. */
+  tunnelIdentity?: () => Promise<TunnelIdentity>;
   logger: Logger;
   /** Gives up a start that waits for the API. */
   signal?: AbortSignal;
@@ -76,7 +79,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const provider = await stay(await findProvider(options, meanwhile), options);
     const guarded = await GuardedImages.open(join(home, 'agent', 'guarded-images.json'), logger);
     const machine = await readMachine('/');
-    const { usageIntervalMs } = options;
+    const { usageIntervalMs, tunnelIdentity } = options;
     const metrics = await openMetrics(options);
     const agent = new RunningAgent({
       client,
@@ -94,6 +97,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ...(namespace === undefined ? {} : { engineNamespace: namespace }),
       ...(metrics === undefined ? {} : { metrics: metrics.controllers }),
       ...(usageIntervalMs === undefined ? {} : { usageIntervalMs }),
+      ...(tunnelIdentity === undefined ? {} : { tunnelIdentity }),
       logger,
     });
     metrics?.collect(() => agent.facts());

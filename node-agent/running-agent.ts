@@ -46,6 +46,8 @@ import type { Measured } from './provider-report.ts';
 import { DiskWatch } from './limits/disk-watch.ts';
 import { EnforcementProber } from './limits/probes/enforcement-prober.ts';
 import { ProviderReporter } from './provider-reporter.ts';
+import type { TunnelIdentity } from './tunnel/dial-gateway.ts';
+import { InstanceAccess } from './tunnel/instance-access.ts';
 import { readBtrfsUsage } from './usage/btrfs-disk-usage.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
 import type { AgentFacts } from './usage/usage-metrics.ts';
@@ -76,6 +78,8 @@ export interface RunningAgentOptions {
   metrics?: ControllerMetrics;
   /** How often instances are measured; 10 s when absent. */
   usageIntervalMs?: number;
+  /** Who it is to gateways; absent: nobody can reach instances here. */
+  tunnelIdentity?: () => Promise<TunnelIdentity>;
   logger: Logger;
 }
 
@@ -109,7 +113,9 @@ export class RunningAgent {
   readonly #convergence: Convergence;
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
+  readonly #access: InstanceAccess | undefined;
   #provider: Provider;
+  #isSynced = false;
   #lease: ProviderLease | undefined;
   #unlisten: (() => void) | undefined;
   #resync: Promise<void> = Promise.resolve();
@@ -190,6 +196,25 @@ export class RunningAgent {
     const { metrics } = options;
     this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
     this.#manager.add(this.#convergence);
+    this.#access = this.#makeAccess();
+  }
+
+  #makeAccess(): InstanceAccess | undefined {
+    const { client, providerUid, journal, home, tunnelIdentity, logger } = this.#options;
+    if (tunnelIdentity === undefined) return undefined;
+    return new InstanceAccess({
+      client,
+      home,
+      identity: tunnelIdentity,
+      world: {
+        providerUid,
+        isSynced: () => this.#isSynced,
+        instance: (uid) => this.#informer.byIndex('uid', uid)[0],
+        epoch: (uid) => journal.entries.get(uid)?.epoch,
+        containers: (uid) => this.#observed.byInstance.get(uid) ?? [],
+      },
+      logger,
+    });
   }
 
   #makeProber(): EnforcementProber {
@@ -240,9 +265,13 @@ export class RunningAgent {
     this.#providerInformer.start();
     this.#informer.start();
     this.#informer.whenSynced().then(
-      () => this.#convergence.setSynced(),
+      () => {
+        this.#isSynced = true;
+        this.#convergence.setSynced();
+      },
       () => undefined,
     );
+    this.#access?.start();
     this.#tellOfBrokenPolicy();
     this.#resync = this.#keepLooking();
     logger.info('the agent runs', { provider: providerName, knownInstances: journal.entries.size });
@@ -252,6 +281,7 @@ export class RunningAgent {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#unlisten?.();
+    await this.#access?.stop();
     await Promise.all([this.#options.ownerPolicy.stop(), this.#prober.stop(), this.#diskWatch.stop()]);
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));

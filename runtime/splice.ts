@@ -1,0 +1,53 @@
+/** Joins two streams so that each end is read at the pace at which the other is written, and half-closes go through. */
+import type { Duplex } from 'node:stream';
+
+export interface Spliced {
+  /** Bytes from the first to the second, and back. */
+  there: number;
+  back: number;
+  /** What cut it; absent when both sides ended. */
+  error?: Error;
+}
+
+/**
+ * Resolves when both are closed. When either fails or closes before it ended, the other is destroyed with the same error, so that nobody takes a
+ * torn stream for a whole one.
+ */
+export async function splice(first: Duplex, second: Duplex): Promise<Spliced> {
+  const result: Spliced = { there: 0, back: 0 };
+  const { promise, resolve } = Promise.withResolvers<undefined>();
+  let open = 2;
+  const fail = (error: Error): void => {
+    result.error ??= error;
+    for (const stream of [first, second]) if (!stream.destroyed) stream.destroy(error);
+  };
+  for (const stream of [first, second]) {
+    stream.on('error', fail);
+    stream.once('close', () => {
+      if (!isWhole(stream)) fail(new Error('the stream closed before it ended'));
+      open -= 1;
+      if (open === 0) resolve(undefined);
+    });
+    if (stream.destroyed) fail(stream.errored ?? new Error('the stream is closed already'));
+  }
+  pump(first, second, (bytes) => (result.there += bytes));
+  pump(second, first, (bytes) => (result.back += bytes));
+  if (first.closed && second.closed) return result;
+  await promise;
+  return result;
+}
+
+function isWhole(stream: Duplex): boolean {
+  return stream.errored === null && stream.readableEnded && stream.writableFinished;
+}
+
+function pump(from: Duplex, to: Duplex, count: (bytes: number) => void): void {
+  from.on('data', (chunk: Buffer) => {
+    count(chunk.length);
+    if (to.writable && !to.write(chunk)) from.pause();
+  });
+  to.on('drain', () => from.resume());
+  from.once('end', () => {
+    if (!to.writableEnded && !to.destroyed) to.end();
+  });
+}
