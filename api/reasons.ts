@@ -94,6 +94,9 @@ export const reasons = {
   // SSHKeysValid
   keysRead: 'KeysRead',
   invalidSshKey: 'InvalidSSHKey',
+  // Events of sessions
+  sessionOpened: 'SessionOpened',
+  sessionClosed: 'SessionClosed',
   // ContainerRemoved
   removed: 'Removed',
 } as const;

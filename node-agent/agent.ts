@@ -11,6 +11,8 @@ import type { Client } from '../client/client.ts';
 import type { ControllerMetrics } from '../runtime/controller-metrics.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { updateStatus } from '../runtime/status-writer.ts';
+import { KeptLogs } from './access/kept-logs.ts';
+import { createDockerAccess } from './engine/docker-access.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
@@ -69,7 +71,7 @@ const apiBackoff = { baseMs: 500, capMs: 10_000 };
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { client, providerName, providerUid, home, logger } = options;
   const ownerPolicy = await openOwnerPolicy(options);
-  const { engine, isPools, namespace, network, release } = await openEngine(options).catch(async (error: unknown) => {
+  const { engine, socketPath, isPools, namespace, network, release } = await openEngine(options).catch(async (error: unknown) => {
     await ownerPolicy.stop();
     throw error;
   });
@@ -79,6 +81,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const provider = await stay(await findProvider(options, meanwhile), options);
     const guarded = await GuardedImages.open(join(home, 'agent', 'guarded-images.json'), logger);
     const machine = await readMachine('/');
+    const containerAccess = createDockerAccess(socketPath);
     const { usageIntervalMs, tunnelIdentity } = options;
     const metrics = await openMetrics(options);
     const agent = new RunningAgent({
@@ -87,6 +90,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       providerUid,
       provider,
       engine,
+      containerAccess,
+      keptLogs: new KeptLogs({ access: containerAccess, directory: join(home, 'agent', 'logs'), logger }),
       journal,
       machine,
       home,
@@ -145,6 +150,7 @@ async function openMetrics({ metricsListen, logger }: AgentOptions): Promise<Ope
 
 interface OpenedEngine {
   engine: Engine;
+  socketPath: string;
   isPools: boolean;
   /** A file for `nsenter`; absent: the machine's own network. */
   namespace?: string;
@@ -156,7 +162,14 @@ async function openEngine({ engine, nameServer, home, logger }: AgentOptions): P
   if (engine.kind === 'socket') {
     const { socketPath, namespace } = engine;
     const inNamespace = namespace === undefined ? {} : { namespace };
-    return { engine: createDockerEngine(socketPath), isPools: false, ...inNamespace, network: {}, release: () => Promise.resolve() };
+    return {
+      engine: createDockerEngine(socketPath),
+      socketPath,
+      isPools: false,
+      ...inNamespace,
+      network: {},
+      release: () => Promise.resolve(),
+    };
   }
   const pool = await startPoolEngine({
     home,
@@ -168,6 +181,7 @@ async function openEngine({ engine, nameServer, home, logger }: AgentOptions): P
   const { namespace } = poolPaths(home);
   return {
     engine: new ShapedEngine(createDockerEngine(pool.socketPath), bandwidth),
+    socketPath: pool.socketPath,
     isPools: true,
     namespace,
     network: { network: { namespace, bandwidth, walls } },

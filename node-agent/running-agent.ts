@@ -15,11 +15,14 @@ import type { EventRecorder } from '../runtime/event-recorder.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
+import { createAccessHandlers } from './access/access-handlers.ts';
+import type { KeptLogs } from './access/kept-logs.ts';
 import { Convergence } from './convergence.ts';
 import { imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
+import type { ContainerAccess } from './engine/container-access.ts';
 import type { Engine } from './engine/engine.ts';
 import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
@@ -78,6 +81,9 @@ export interface RunningAgentOptions {
   metrics?: ControllerMetrics;
   /** How often instances are measured; 10 s when absent. */
   usageIntervalMs?: number;
+  /** Programs and logs of containers, and what is kept of those that are gone. */
+  containerAccess: ContainerAccess;
+  keptLogs: KeptLogs;
   /** Who it is to gateways; absent: nobody can reach instances here. */
   tunnelIdentity?: () => Promise<TunnelIdentity>;
   logger: Logger;
@@ -192,6 +198,7 @@ export class RunningAgent {
       wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
       disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
+      keptLogs: options.keptLogs,
     });
     const { metrics } = options;
     this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
@@ -200,21 +207,18 @@ export class RunningAgent {
   }
 
   #makeAccess(): InstanceAccess | undefined {
-    const { client, providerUid, journal, home, tunnelIdentity, logger } = this.#options;
+    const { client, providerUid, journal, home, tunnelIdentity, containerAccess: access, keptLogs: kept, logger } = this.#options;
     if (tunnelIdentity === undefined) return undefined;
-    return new InstanceAccess({
-      client,
-      home,
-      identity: tunnelIdentity,
-      world: {
-        providerUid,
-        isSynced: () => this.#isSynced,
-        instance: (uid) => this.#informer.byIndex('uid', uid)[0],
-        epoch: (uid) => journal.entries.get(uid)?.epoch,
-        containers: (uid) => this.#observed.byInstance.get(uid) ?? [],
-      },
-      logger,
-    });
+    const world = {
+      providerUid,
+      isSynced: () => this.#isSynced,
+      instance: (uid: string) => this.#informer.byIndex('uid', uid)[0],
+      epoch: (uid: string) => journal.entries.get(uid)?.epoch,
+      containers: (uid: string) => this.#observed.byInstance.get(uid) ?? [],
+      lastEnd: (uid: string) => journal.entries.get(uid)?.lastEnd,
+    };
+    const handlers = createAccessHandlers({ access, kept, world, recorder: this.#recorder, logger });
+    return new InstanceAccess({ client, home, identity: tunnelIdentity, world, handlers, logger });
   }
 
   #makeProber(): EnforcementProber {

@@ -1,17 +1,14 @@
 /** One connection to a port of an instance: between what a client speaks and the tunnel, each way at the pace of who reads. */
-import { pipeline } from 'node:stream/promises';
 import type { Duplex } from 'node:stream';
+import { splice } from '../../runtime/splice.ts';
 
 /** Opens a connection to that port. Rejects with an error whose message can be shown. */
 export type OpenPort = (port: number) => Promise<Duplex>;
 
 /** Resolves when both ways have ended. Rejects when either broke; then neither is open any more. */
 export async function joinStreams(client: Duplex, tunnel: Duplex): Promise<void> {
-  try {
-    await Promise.all([pipeline(client, tunnel), pipeline(tunnel, client)]);
-  } finally {
-    tunnel.destroy();
-  }
+  const { error } = await splice(client, tunnel);
+  if (error !== undefined) throw error;
 }
 
 /** Undefined for what is no port. */

@@ -18,6 +18,8 @@ export interface InstanceAccessOptions {
   home: string;
   identity: () => Promise<TunnelIdentity>;
   world: StreamWorld;
+  /** Of the kinds besides `port`. */
+  handlers: Iterable<[StreamKind, StreamHandler]>;
   logger: Logger;
 }
 
@@ -31,7 +33,7 @@ export class InstanceAccess {
   constructor(options: InstanceAccessOptions) {
     this.#options = options;
     const { world, logger } = options;
-    const handlers = new Map<StreamKind, StreamHandler>([['port', createPortHandler(this.#connectors)]]);
+    const handlers = new Map<StreamKind, StreamHandler>([['port', createPortHandler(this.#connectors)], ...options.handlers]);
     this.#streams = new StreamServer({ world, handlers, logger });
   }
 
