@@ -26,6 +26,9 @@ export const gatewayLeaseNamespace = 'potluck-gateway-leases';
 export const gatewayLeaseRenewSeconds = 10;
 export const gatewayLeaseDurationSeconds = 40;
 
+/** Type of the Secret that has an instance's SSH host key: `key` in OpenSSH's form, `publicKey` as in known_hosts. */
+export const hostKeySecretType = 'potluck.dev/ssh-host-key';
+
 /** Users and groups of our own programs, as they stand in client certificates. */
 export const mastersGroup = 'system:masters';
 export const controllerUser = 'system:potluck-controller';

@@ -94,7 +94,7 @@ export const reasons = {
   // SSHKeysValid
   keysRead: 'KeysRead',
   invalidSshKey: 'InvalidSSHKey',
-  // Events of sessions
+  // Events of people in instances
   sessionOpened: 'SessionOpened',
   sessionClosed: 'SessionClosed',
   // ContainerRemoved

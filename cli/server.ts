@@ -6,31 +6,33 @@ import { startApiServer } from '../apiserver/api-server.ts';
 import { createClient } from '../client/kube-client.ts';
 import { startController } from '../controller/reconcilers.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
-import { runProcess, type RunningProcess } from '../runtime/process.ts';
+import { runProcess, type ProcessContext, type RunningProcess } from '../runtime/process.ts';
 import { applyAdmissionPolicies } from './apply-admission-policies.ts';
 import { applyCrds } from './apply-crds.ts';
 import { clusterSigningFlags, signingOptions } from './cluster-signing.ts';
 import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { etcdFlags, etcdServers, readEtcdTls } from './command-line/etcd-flags.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
-import { parseHostPort } from './command-line/host-port.ts';
+import { parseHostPort, type HostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { parseStreamBackends } from './command-line/stream-backends.ts';
+import { startGatewayComponent } from './server/gateway-component.ts';
 import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 
 const crdDirectory = join(import.meta.dirname, '../crds');
 const policiesPath = join(import.meta.dirname, '../manifests/admission-policies.yaml');
 const mirrorsPaths = ['metrics.yaml', 'mirrors.yaml'].map((name) => join(import.meta.dirname, '../manifests', name));
 
-const components = ['api', 'controller'] as const;
+const components = ['api', 'controller', 'gateway'] as const;
+const defaultComponents = 'api,controller';
 type Component = (typeof components)[number];
 
 const flags = {
   components: {
     type: 'string',
     value: 'LIST',
-    default: components.join(','),
-    description: 'what runs in this process, of api and controller',
+    default: defaultComponents,
+    description: 'what runs in this process, of api, controller and gateway',
   },
   listen: { type: 'string', value: 'HOST:PORT', default: '0.0.0.0:6443', description: 'where the API listens; port 0 takes a free one' },
   'advertise-address': { type: 'string', value: 'NAME', description: 'name or address by which other machines reach the API' },
@@ -53,6 +55,29 @@ const flags = {
   'audit-log-path': { type: 'string', value: 'FILE', description: 'the audit log; default HOME/logs/audit.log where there is a policy' },
   'audit-log-maxsize': { type: 'string', value: 'MB', default: '100', description: 'size at which the audit log is put aside' },
   'audit-log-maxbackup': { type: 'string', value: 'COUNT', default: '10', description: 'audit logs put aside that are kept; 0 keeps all' },
+  'gateway-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    default: '0.0.0.0:6444',
+    description: 'where the gateway listens; port 0 takes a free one',
+  },
+  'gateway-name': { type: 'string', value: 'NAME', description: "the gateway's name in the pool; default that of the machine" },
+  'gateway-addresses': {
+    type: 'string',
+    value: 'NAME[,NAME]',
+    description:
+      "names and addresses by which machines reach the gateway, besides the machine's own; they must be in the server's certificate",
+  },
+  'gateway-kubeconfig': {
+    type: 'string',
+    value: 'FILE',
+    description: 'how the gateway reaches the API; default HOME/pki/gateway.kubeconfig',
+  },
+  'gateway-metrics-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: "where the gateway's metrics are served, in plain HTTP: keep to 127.0.0.1; default nowhere",
+  },
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -61,15 +86,17 @@ type Values = FlagValues<typeof flags>;
 
 export const serverCommand = defineCommand({
   name: 'server',
-  summary: 'runs the API server and the controller, together or apart',
-  details: 'potluck up starts this. Several API servers may share an etcd, and several controllers a pool: one of them leads.',
+  summary: 'runs the API server, the controller and the gateway, together or apart',
+  details:
+    'potluck up starts this. Several API servers may share an etcd, and several controllers a pool: one of them leads. Of several gateways, any reaches\nevery machine.',
   flags,
   run: (values) => {
     const wanted = parseComponents(values.components);
     const listen = parseHostPort('listen', values.listen);
     const logger = createLogger({ component: 'server', level: values['log-level'] as 'info', format: values['log-format'] as 'text' });
-    const start = ({ signal }: { signal: AbortSignal }): Promise<RunningProcess> =>
-      startComponents(wanted, { values, listen, logger, signal });
+    const gatewayListen = parseHostPort('gateway-listen', values['gateway-listen']);
+    const start = (process: ProcessContext): Promise<RunningProcess> =>
+      startComponents(wanted, { values, listen, gatewayListen, logger, ...process });
     runProcess({ name: 'potluck server', logger, start });
     return Promise.resolve(undefined);
   },
@@ -88,11 +115,11 @@ function parseComponents(text: string): ReadonlySet<Component> {
   return new Set(names as Component[]);
 }
 
-interface ServerContext {
+interface ServerContext extends ProcessContext {
   values: Values;
-  listen: { host: string; port: number };
+  listen: HostPort;
+  gatewayListen: HostPort;
   logger: Logger;
-  signal: AbortSignal;
 }
 
 async function startComponents(wanted: ReadonlySet<Component>, context: ServerContext): Promise<RunningProcess> {
@@ -104,6 +131,7 @@ async function startComponents(wanted: ReadonlySet<Component>, context: ServerCo
   try {
     if (wanted.has('api')) undo.push(await startApi(paths, context));
     if (wanted.has('controller')) undo.push(await startControllers(paths, context));
+    if (wanted.has('gateway')) undo.push(await startGateway(paths, context));
     return { stop };
   } catch (error) {
     await stop();
@@ -174,4 +202,23 @@ async function startControllers(paths: PoolPaths, { values, logger }: ServerCont
     await controller.stop();
     client.close();
   };
+}
+
+/** Answers what stops it. */
+function startGateway(
+  paths: PoolPaths,
+  { values, gatewayListen, logger, signal, ...process }: ServerContext,
+): Promise<() => Promise<void>> {
+  const metrics = values['gateway-metrics-listen'];
+  return startGatewayComponent({
+    paths,
+    listen: gatewayListen,
+    name: values['gateway-name'],
+    addresses: values['gateway-addresses']?.split(',').map((name) => name.trim()),
+    kubeconfig: values['gateway-kubeconfig'],
+    metricsListen: metrics === undefined ? undefined : parseHostPort('gateway-metrics-listen', metrics),
+    logger: logger.child({ part: 'gateway' }),
+    signal,
+    fail: (error) => process.fail(error),
+  });
 }

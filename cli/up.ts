@@ -24,10 +24,17 @@ const exampleFile = join(import.meta.dirname, '../examples/hello.yaml');
 /** Every part stops within its own bound; this is the sum, for when one does not. */
 const stopTimeoutMs = 110_000;
 const echoMs = 500;
+const gatewayPort = 6444;
 
 const flags = {
   home: homeFlag,
   listen: { type: 'string', value: 'HOST:PORT', default: '0.0.0.0:6443', description: 'where the API listens; port 0 takes a free one' },
+  'gateway-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    description:
+      "where the gateway listens, which machines connect to; default port 6444 of the API's host, or a free one where the API takes a free one",
+  },
   'advertise-address': { type: 'string', value: 'NAME', description: 'name or address by which other machines reach the API' },
   ...etcdFlags,
   'etcd-servers': { type: 'string', value: 'URL[,URL]', description: 'an etcd of your own; the pool starts one where absent' },
@@ -41,14 +48,15 @@ const flags = {
 
 export const upCommand = defineCommand({
   name: 'up',
-  summary: 'starts a pool on this machine: etcd, API server, controller, and an agent with a container engine',
+  summary: 'starts a pool on this machine: etcd, API server, controller, gateway, and an agent with a container engine',
   details:
     'Runs until Ctrl-C or SIGTERM, which stop everything in order and keep state and disks. npm start is this, after installing what is missing.',
   flags,
   run: async (values) => {
     const paths = poolPaths(resolveHome(values.home));
     // What can be wrong with the flags is said before anything is touched.
-    const options = { paths, listen: parseHostPort('listen', values.listen), ...readOptions(values) };
+    const listen = parseHostPort('listen', values.listen);
+    const options = { paths, listen, gatewayListen: gatewayListenOf(values['gateway-listen'], listen), ...readOptions(values) };
     await mkdir(paths.logs, { recursive: true }).catch((error: unknown) => Promise.reject(cannotMake(paths, error)));
     const logger = createLogger({ component: 'up', level: 'info', format: 'text', file: join(paths.logs, 'up.log') });
     const progress = createProgress(process.stdout);
@@ -63,7 +71,11 @@ export const upCommand = defineCommand({
   },
 });
 
-function readOptions(values: FlagValues<typeof flags>): Omit<PoolOptions, 'paths' | 'listen'> {
+function gatewayListenOf(text: string | undefined, { host, port }: HostPort): HostPort {
+  return text === undefined ? { host, port: port === 0 ? 0 : gatewayPort } : parseHostPort('gateway-listen', text);
+}
+
+function readOptions(values: FlagValues<typeof flags>): Omit<PoolOptions, 'paths' | 'listen' | 'gatewayListen'> {
   parseEngine(values.engine);
   const { engine, provider, owner, rootfs } = values;
   return {
@@ -101,7 +113,8 @@ async function start(options: PoolOptions, example: boolean, context: StartConte
     const engineSocket = engine === 'pool' ? undefined : engine.socketPath;
     await checkMachine({ home: paths.home, listen: options.listen, etcdServers: options.etcd?.servers, engineSocket });
     const listen = await withRealPort(options.listen);
-    const pool = await startPool({ ...options, listen }, context);
+    const gatewayListen = await withRealPort(options.gatewayListen);
+    const pool = await startPool({ ...options, listen, gatewayListen }, context);
     const stop = async (): Promise<void> => {
       progress.note('Stopping; instances stop, and state and disks are kept.');
       await pool.stop();

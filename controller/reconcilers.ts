@@ -40,6 +40,7 @@ import type { CertificateSigner } from './certificate-signing/signer.ts';
 import { discover } from './discovery.ts';
 import { GarbageCollection } from './garbage-collection/garbage-collection.ts';
 import { graphIndexes } from './garbage-collection/object-graph.ts';
+import { InstanceAccess } from './instance-access/instance-access.ts';
 import { InstanceLifecycle } from './instance-lifecycle/instance-lifecycle.ts';
 import { Members } from './members/members.ts';
 import { NamespaceDeletion } from './namespace-deletion/namespace-deletion.ts';
@@ -190,6 +191,7 @@ function composeDuties(options: ControllerOptions, watch: Watch, tell: (componen
   const record = tell('scheduler');
   const scheduler: Scheduler = new Scheduler({ ...common, ledgers, snapshot, writer, record, nowMs: () => systemClock.nowMs() });
   const allNamespaces = watch(namespaces);
+  const allMembers = watch(members);
   const allQuotas = watch(resourceQuotas, { indexes: { [quotaNamespaceIndex]: namespaceOfQuota } });
   const quotas = new ResourceQuotas({
     client,
@@ -211,6 +213,7 @@ function composeDuties(options: ControllerOptions, watch: Watch, tell: (componen
     collection,
     controllers: [
       new InstanceLifecycle({ ...common, boundTo }),
+      new InstanceAccess({ client, instances: allInstances, members: allMembers }),
       new ProviderLifecycle({
         ...common,
         leases: watch(leases, { namespace: providerLeaseNamespace }),
@@ -229,7 +232,7 @@ function composeDuties(options: ControllerOptions, watch: Watch, tell: (componen
       new NamespaceDeletion({ client, namespaces: allNamespaces, discover: (signal) => discover(client, signal) }),
       new Members({
         client,
-        members: watch(members),
+        members: allMembers,
         namespaces: allNamespaces,
         roleBindings: watch(roleBindings),
         quotas: allQuotas,

@@ -177,10 +177,15 @@ export class GatewayServer {
       return;
     }
     if (head.length > 0) socket.unshift(head);
-    const answer = (admission: Admission): void => {
-      if (admission.code === 101) socket.write(switching(admission.session));
-      else refuseUpgrade(socket, admission);
-    };
+    const answer = (admission: Admission): Promise<void> =>
+      new Promise((resolve) => {
+        socket.once('close', resolve);
+        if (admission.code === 101) socket.write(switching(admission.session), () => resolve());
+        else {
+          refuseUpgrade(socket, admission);
+          resolve();
+        }
+      });
     const { notAfterMs } = connection;
     sessions.accept({ providerUid: connection.identity.uid, notAfterMs, socket: socket as TLSSocket, answer }).catch((error: unknown) => {
       this.#options.logger.error('a tunnel failed', { error });

@@ -26,8 +26,8 @@ export interface TunnelRequest {
   /** When the certificate ends. */
   notAfterMs: number;
   socket: Socket;
-  /** Called once, before anything else is written to the socket when the code is 101. */
-  answer: (admission: Admission) => void;
+  /** Called once. Resolves when it is written: HTTP/2 may not begin on a socket with a write under way. */
+  answer: (admission: Admission) => Promise<void>;
 }
 
 const sweepMs = 10_000;
@@ -61,17 +61,18 @@ export class ProviderSessions {
 
   async accept(request: TunnelRequest): Promise<void> {
     const admission = await this.#admit(request);
-    if (request.socket.destroyed) {
+    if (isCut(request.socket)) {
       if (admission.code === 101) this.#recordEnd(request.providerUid, admission.session);
       return;
     }
-    request.answer(admission);
+    await request.answer(admission);
     if (admission.code !== 101) {
       this.counts.refused += 1;
       this.#options.logger.info('a tunnel was refused', { providerUid: request.providerUid, ...admission });
       return;
     }
-    this.#begin(request, admission.session);
+    if (isCut(request.socket)) this.#recordEnd(request.providerUid, admission.session);
+    else this.#begin(request, admission.session);
   }
 
   /** Sends agents to other gateways, gives them up to `graceMs` to go, and ends what is left. */
@@ -184,4 +185,8 @@ export class ProviderSessions {
       if (isGone && !(isOurs && this.#gate.isBusy)) this.#keep(this.#writeEnd(provider, tunnel.gateway, tunnel.session));
     }
   }
+}
+
+function isCut(socket: Socket): boolean {
+  return socket.destroyed;
 }

@@ -17,7 +17,7 @@ import type { KeptLogs } from './access/kept-logs.ts';
 import { desiredInstance } from './desired-instance.ts';
 import type { EngineHealth } from './engine-health.ts';
 import { engineErrorKind } from './engine/engine.ts';
-import type { Engine } from './engine/engine.ts';
+import type { Engine, EntryFolders } from './engine/engine.ts';
 import { Executor } from './executor.ts';
 import type { ImageStore } from './image-store.ts';
 import type { CpuTopology } from './inventory/cpu-topology.ts';
@@ -56,6 +56,8 @@ export interface ConvergenceOptions {
   /** Why the walls around instances do not stand; undefined when they do. */
   wallsDown: () => string | undefined;
   disk: DiskWatch;
+  /** What a new container is entered by. */
+  entryOf?: (uid: string) => Promise<EntryFolders>;
   /** Of the machine's owner. */
   policy: () => OwnerPolicyStatus | undefined;
   /** Of containers that are thrown away for new ones. */
@@ -99,6 +101,7 @@ export class Convergence implements Controller {
       resolveEnvironment: (environment) => resolveEnvironment(client, environment),
       keptLogs: options.keptLogs,
       announceRecreation: (uid) => this.#announceRecreation(uid),
+      ...(options.entryOf === undefined ? {} : { entryOf: options.entryOf }),
       nowMs: Date.now,
     });
   }

@@ -4,7 +4,7 @@ import type { Logger } from '../runtime/logger.ts';
 import type { KeptLogs } from './access/kept-logs.ts';
 import { nanosOfMs } from './access/log-messages.ts';
 import { EngineError, engineErrorKind } from './engine/engine.ts';
-import type { ContainerSpec, Engine } from './engine/engine.ts';
+import type { ContainerSpec, Engine, EntryFolders } from './engine/engine.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Action, ActionFailure, Environment } from './plan/world.ts';
@@ -19,6 +19,8 @@ export interface ExecutorOptions {
   /** Rejects with {@link EnvironmentError} for what is missing. */
   resolveEnvironment(environment: Environment): Promise<ContainerSpec['env']>;
   keptLogs: Pick<KeptLogs, 'keep' | 'drop'>;
+  /** What a new container is entered by; absent: nobody logs in. */
+  entryOf?(uid: string): Promise<EntryFolders>;
   /** Called before a container is thrown away for a new one; resolves when it was said. */
   announceRecreation(uid: string): Promise<void>;
   /** Milliseconds since the epoch. */
@@ -103,8 +105,9 @@ export class Executor {
   async #create(action: Action & { type: 'create' }): Promise<void> {
     const { engine, images } = this.#options;
     const env = await this.#options.resolveEnvironment(action.environment);
+    const entry = await this.#options.entryOf?.(action.uid);
     try {
-      await engine.createContainer({ ...action.spec, env });
+      await engine.createContainer({ ...action.spec, env, ...(entry === undefined ? {} : { entry }) });
     } catch (error) {
       // The image was removed behind our back: it is looked for again.
       if (engineErrorKind(error) !== 'notFound') throw error;

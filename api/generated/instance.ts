@@ -265,6 +265,15 @@ export interface Instance {
      */
     isolation?: 'Standard' | 'Sandboxed';
     /**
+     * Who may log in by SSH besides the member whose namespace this is.
+     */
+    ssh?: {
+      /**
+       * Names of members, whose SSH keys then open the instance.
+       */
+      members?: string[];
+    };
+    /**
      * Running, or Stopped. A stopped instance keeps its place and its disk, and can be started again.
      */
     powerState?: 'Running' | 'Stopped';
@@ -458,6 +467,34 @@ export interface Instance {
          */
         containerID?: string;
       };
+    };
+    /**
+     * How the instance is entered. Written by the controller.
+     */
+    ssh?: {
+      /**
+       * The keys that open it, by member.
+       *
+       * Items: One key.
+       */
+      authorizedKeys?: {
+        /**
+         * Whose it is.
+         */
+        member: string;
+        /**
+         * Type and key, as in a line of authorized_keys.
+         */
+        key: string;
+      }[];
+      /**
+       * The public key by which the instance is known, the same for its whole life, as in a line of known_hosts.
+       */
+      hostKey?: string;
+      /**
+       * The Secret in the instance's namespace that has the private half, for the provider.
+       */
+      hostKeySecretName?: string;
     };
     /**
      * What the instance uses, by resource: cpu (cores, over usageWindow) and memory (the working set, bytes) while it runs, disk (bytes that it wrote to its own disk), ingress-bytes and egress-bytes (received and sent since the container started).

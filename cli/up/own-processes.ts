@@ -1,4 +1,4 @@
-/** The processes of ours that `potluck up` supervises: the server and the agent, run from this very program. */
+/** The processes of ours that `potluck up` supervises: the server, the gateway and the agent, run from this very program. */
 import { join } from 'node:path';
 import type { Readiness, SupervisedChild } from '../../runtime/child-process.ts';
 import { superviseChild } from '../../runtime/child-process.ts';
@@ -29,12 +29,19 @@ export function superviseServer(
     'etcd-certfile': etcd.certFile,
     'etcd-keyfile': etcd.keyFile,
   };
-  return supervise('server', flags, options);
+  return supervise('server', ['server'], flags, options);
+}
+
+/** In a process of its own: it talks to every machine, and has no business with the store. */
+export function superviseGateway(options: OwnProcessOptions & { listen: HostPort; advertiseAddress: string | undefined }): SupervisedChild {
+  const { listen, advertiseAddress } = options;
+  const flags = { components: 'gateway', 'gateway-listen': formatHostPort(listen), 'gateway-addresses': advertiseAddress };
+  return supervise('gateway', ['server'], flags, options);
 }
 
 /** Who it is, the agent finds in the folder of its identity. */
 export function superviseAgent(options: OwnProcessOptions): SupervisedChild {
-  return supervise('agent', {}, options, smallHeap);
+  return supervise('agent', ['agent'], {}, options, smallHeap);
 }
 
 /** For a process that does little on a machine that belongs to someone: V8 would let short-lived objects pile up to tens of megabytes. */
@@ -42,6 +49,7 @@ export const smallHeap = ['--max-semi-space-size=1'];
 
 function supervise(
   name: string,
+  command: readonly string[],
   flags: Readonly<Record<string, string | undefined>>,
   options: OwnProcessOptions,
   nodeFlags: readonly string[] = [],
@@ -52,7 +60,7 @@ function supervise(
   return superviseChild({
     name,
     command: process.execPath,
-    args: [...nodeFlags, main, name, ...given],
+    args: [...nodeFlags, main, ...command, ...given],
     logFile: join(paths.logs, `${name}.log`),
     pidFile: join(paths.run, `${name}.pid`),
     readiness,

@@ -1,4 +1,5 @@
 import { rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import type { Provider } from '../../api/generated/provider.ts';
 import { providers } from '../../api/resource-type.ts';
 import { createClient, type KubeClient } from '../../client/kube-client.ts';
@@ -13,7 +14,7 @@ import { seedImages } from '../images/seed-images.ts';
 import { untilTrue } from '../until-true.ts';
 import { enrolOwnMachine } from './enrol-own-machine.ts';
 import { explainFailure } from './failure.ts';
-import { superviseAgent, superviseServer } from './own-processes.ts';
+import { superviseAgent, superviseGateway, superviseServer } from './own-processes.ts';
 import type { PoolPaths } from './pool-paths.ts';
 import type { Progress } from './progress.ts';
 import { prepareEtcd, type EtcdAccess } from './supervised-etcd.ts';
@@ -22,6 +23,8 @@ export interface PoolOptions {
   paths: PoolPaths;
   /** A real port. */
   listen: HostPort;
+  /** Of the gateway; a real port too. */
+  gatewayListen: HostPort;
   advertiseAddress: string | undefined;
   /** An etcd that somebody else runs; the pool starts its own where absent. */
   etcd: EtcdAccess | undefined;
@@ -59,6 +62,7 @@ export async function startPool(options: PoolOptions, context: StartContext): Pr
   try {
     const etcd = options.etcd ?? (await startEtcd(options, context, undo));
     const client = await startServer(options, etcd, context, undo);
+    await startGateway(options, context, undo);
     const provider = await enrolMachine(options, client, context);
     const socketPath = await startAgent(options, provider, context, undo);
     await seedImages({ socketPath, directory: options.paths.images, rootfs: options.rootfs, ...context });
@@ -95,6 +99,24 @@ async function startServer(options: PoolOptions, etcd: EtcdAccess, context: Star
   });
   await progress.step('API server and controller', () => abortable(child.start(), signal));
   return client;
+}
+
+async function startGateway(options: PoolOptions, { progress, logger, signal }: StartContext, undo: UndoStack): Promise<void> {
+  const { paths, gatewayListen: listen, advertiseAddress } = options;
+  const readiness = { check: () => accepts(listen), timeoutMs: serverReadyMs, intervalMs: 50 };
+  const child = superviseGateway({ paths, listen, advertiseAddress, readiness, logger });
+  undo.add('gateway', () => child.stop());
+  await progress.step('gateway', () => abortable(child.start(), signal));
+}
+
+/** Whether somebody listens there. */
+function accepts({ host, port }: HostPort): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: host === '::' ? '::1' : host === '0.0.0.0' ? '127.0.0.1' : host, port });
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
 }
 
 async function enrolMachine(options: PoolOptions, client: KubeClient, context: StartContext): Promise<Provider> {

@@ -67,6 +67,17 @@ describe('dockerCreateBody()', () => {
     assert.equal(dockerCreateBody({ ...spec, hostname: `${'a'.repeat(62)}-b` }).Hostname, 'a'.repeat(62));
   });
 
+  it('mounts what the instance is entered by, read-only, and nothing else', () => {
+    const mount = { Type: 'bind', ReadOnly: true, BindOptions: { Propagation: 'rprivate' } };
+    const { HostConfig } = dockerCreateBody({ ...spec, entry: { tools: '/t', own: '/o', empty: '/e' } });
+    assert.deepEqual(HostConfig.Mounts, [
+      { ...mount, Source: '/t', Target: '/.potluck' },
+      { ...mount, Source: '/o', Target: '/.potluck-instance' },
+      { ...mount, Source: '/e', Target: '/run/sshd' },
+    ]);
+    assert.equal('Mounts' in dockerCreateBody(spec).HostConfig, false);
+  });
+
   it('sets no disk bound where the engine has none', () => {
     assert.equal('StorageOpt' in dockerCreateBody(spec).HostConfig, false);
   });

@@ -2,7 +2,8 @@
  * What the engine is asked to create. Built member by member from an allow-list, never copied from an object of the API: whoever can write
  * an instance cannot ask for privileges, host paths, devices or namespaces, because nothing here reads such a thing. Pure.
  */
-import type { ContainerLimits, ContainerSpec } from './engine.ts';
+import { instanceMount, toolboxMount } from '../toolbox/toolbox-contents.ts';
+import type { ContainerLimits, ContainerSpec, EntryFolders } from './engine.ts';
 
 /** Docker's `POST /containers/create` body, as far as we use it. */
 export interface DockerCreateBody {
@@ -44,6 +45,7 @@ export interface DockerHostConfig extends DockerLimits {
   Init: true;
   OomScoreAdj: number;
   StorageOpt?: { size: string };
+  Mounts?: { Type: 'bind'; Source: string; Target: string; ReadOnly: true; BindOptions: { Propagation: 'rprivate' } }[];
   DeviceRequests?: { Driver: 'nvidia'; DeviceIDs: string[]; Capabilities: string[][] }[];
 }
 
@@ -116,9 +118,20 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
     OomScoreAdj: 500,
     ...(spec.runtime === undefined ? {} : { Runtime: spec.runtime }),
     ...(spec.gpus === undefined || spec.gpus.length === 0 ? {} : { DeviceRequests: [deviceRequest(spec.gpus)] }),
+    ...(spec.entry === undefined ? {} : { Mounts: entryMounts(spec.entry) }),
     ...(spec.diskBytes === undefined ? {} : { StorageOpt: { size: String(spec.diskBytes) } }),
     ...dockerLimits(spec.limits),
   };
+}
+
+/** As mounts and not as binds: those would make a folder that is missing. `/run/sshd` is where sshd must have an empty folder of root's. */
+function entryMounts({ tools, own, empty }: EntryFolders): NonNullable<DockerHostConfig['Mounts']> {
+  const mounts = [
+    [tools, toolboxMount],
+    [own, instanceMount],
+    [empty, '/run/sshd'],
+  ] as const;
+  return mounts.map(([Source, Target]) => ({ Type: 'bind', Source, Target, ReadOnly: true, BindOptions: { Propagation: 'rprivate' } }));
 }
 
 /** As `docker run --gpus device=…` asks for it: by ids, so that no two containers get the same. */

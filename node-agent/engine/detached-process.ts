@@ -3,6 +3,7 @@
  * looks after it.
  */
 import { spawn } from 'node:child_process';
+import { stat } from 'node:fs/promises';
 import { UserError } from '../../api/errors.ts';
 import { openChildLog, readLastLines, rotateChildLog, sizeOf } from '../../runtime/child-log.ts';
 import { systemClock } from '../../runtime/clock.ts';
@@ -33,6 +34,14 @@ export class DetachedProcess {
     if (survivor.kind !== 'doubtful') return survivor.kind === 'ours';
     const what = `process ${survivor.pid} (${survivor.commandLine}) runs where the pool's ${this.#options.name} is expected`;
     throw new UserError('ALREADY_RUNNING', what, `Stop it, or remove ${this.#options.pidFile}, and start again.`);
+  }
+
+  /** Whether it runs in the mount namespace that is kept by this file. */
+  async runsIn(mountNamespace: string): Promise<boolean> {
+    const survivor = await findSurvivor(this.#options.pidFile);
+    if (survivor.kind !== 'ours') return false;
+    const [own, kept] = await Promise.all([stat(`/proc/${survivor.pid}/ns/mnt`), stat(mountNamespace)]);
+    return own.ino === kept.ino;
   }
 
   /** Answers whether it had to be started. That it serves is for the caller to find out. */

@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { providerLabel } from '../../api/names.ts';
 import { parseTime } from '../../api/time.ts';
+import { toolboxMount } from '../toolbox/toolbox-contents.ts';
 import { dockerCreateBody, dockerLimits, limitsFromDocker } from './container-spec.ts';
 import { classify, withDeadline } from './docker-call.ts';
 import { hasDiskQuota } from './disk-quota.ts';
@@ -277,6 +278,7 @@ function observed(info: Docker.ContainerInspectInfo): ObservedContainer {
     ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
     limits: limitsFromDocker(info.HostConfig as Parameters<typeof limitsFromDocker>[0]),
     ...gpusOf(info.HostConfig),
+    ...(info.Mounts.some(({ Destination }) => Destination === toolboxMount) ? { enterable: true } : {}),
   };
 }
 

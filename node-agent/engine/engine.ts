@@ -74,8 +74,20 @@ export interface ContainerSpec {
   limits: ContainerLimits;
   /** Ids of graphics processors that it has for itself. */
   gpus?: readonly string[];
+  /** What it is entered by; without it nobody can log in. */
+  entry?: EntryFolders;
   /** Hard bound of the image and the writable layer together; absent where the engine has no quota. */
   diskBytes?: number;
+}
+
+/** Folders of this machine that a container sees, read-only. They are ours: no path of them comes from the API. */
+export interface EntryFolders {
+  /** Of all containers: the toolbox. */
+  tools: string;
+  /** Of this one alone: accounts and keys. */
+  own: string;
+  /** An empty one, where sshd shuts itself in. */
+  empty: string;
 }
 
 /** What can change while the container runs. What the engine itself holds is always set: it cannot take a limit away. */
@@ -121,6 +133,8 @@ export interface ObservedContainer {
   startedAtMs?: number;
   finishedAtMs?: number;
   limits: ContainerLimits;
+  /** Whether it was made with what it is entered by. */
+  enterable?: boolean;
   /** Ids of graphics processors that it was made with; absent for none. */
   gpus?: readonly string[];
 }

@@ -114,6 +114,7 @@ export async function purgePoolEngine(home: string, logger: Logger): Promise<voi
   await stopPoolEngine(home, logger);
   const paths = poolPaths(home);
   await rm(paths.directory, { recursive: true, force: true });
+  await rm(paths.toolbox, { recursive: true, force: true });
   for (const name of ['containerd', 'dockerd']) {
     for (const suffix of ['', '.1', '.2']) await rm(`${paths.log(name)}${suffix}`, { force: true });
   }
@@ -133,6 +134,7 @@ interface Daemons {
 /** Starts what does not run, and waits until the engine answers. */
 async function bringUp(daemons: Daemons): Promise<void> {
   const { paths, processes, logger } = daemons;
+  if (daemons.remapped) await endStrangers(daemons);
   if (!(await processes.containerd.isRunning())) {
     // After a reboot it would take the containers of the last boot for running ones.
     if ((await findShims(paths)).length === 0) await rm(paths.execRoot, { recursive: true, force: true });
@@ -155,6 +157,13 @@ async function bringUp(daemons: Daemons): Promise<void> {
   // dockerd gives it to the group `docker` where there is one.
   await chmod(paths.socket, 0o600);
   await holdLimits(daemons);
+}
+
+/** Daemons that an older agent started in a mount namespace that was made anew since; containers live through their restart. */
+async function endStrangers({ paths, processes: { containerd, dockerd } }: Daemons): Promise<void> {
+  for (const daemon of [dockerd, containerd]) {
+    if ((await daemon.isRunning()) && !(await daemon.runsIn(paths.mountNamespace))) await daemon.stop(stopTimeoutMs);
+  }
 }
 
 /** Limits of containers, and the ports of those that run. Without walls there is no network that they could be put on. */

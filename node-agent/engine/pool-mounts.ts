@@ -1,6 +1,6 @@
 /**
  * The pool's mount namespace, in which its daemons see what the machine must not: a range of user ids of their own in `/etc/subuid`, a name
- * server that answers in the pool's network, and a way to the engine's data for users who may not walk through the owner's folders.
+ * server that answers in the pool's network, and a way to the engine's data and the toolbox for users who may not walk through the owner's folders.
  * The machine's own files stay as they are, so a crash leaves nothing in `/etc`.
  */
 import { chmod, mkdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
@@ -26,13 +26,16 @@ cover "$1/subuid" /etc/subuid
 cover "$1/subuid" /etc/subgid
 [ ! -e /etc/resolv.conf ] || [ ! -e "$1/resolv.conf" ] || cover "$1/resolv.conf" /etc/resolv.conf
 `;
-/** `$2` is the folder above that others may not enter, empty when there is none. */
+/** `$2` is the folder above that others may not enter, empty when there is none; `$3` the toolbox. */
 const makeWay = `
 if [ -n "$2" ]; then
   cd "$1"
+  exec 8< "$3"
   mount -t tmpfs -o mode=0755,size=1m potluck "$2"
-  mkdir -p -m 0755 "$1"
+  mkdir -p -m 0755 "$1" "$3"
   mount --no-canonicalize --rbind /proc/self/cwd "$1"
+  cd /proc/self/fd/8
+  mount --no-canonicalize --rbind /proc/self/cwd "$3"
 fi`;
 
 /** The range that instances of this engine have, if it has one already. Their disks belong to it: it stays until the engine is purged. */
@@ -59,6 +62,7 @@ export async function setUpMounts(paths: PoolPaths, dataRoot: string): Promise<v
   // dockerd refuses folders that the remapped root cannot walk through; what is in here is closed one by one.
   await chmod(paths.directory, 0o711);
   const engine = await realpath(paths.directory);
+  await mkdir(paths.toolbox, { recursive: true, mode: 0o755 });
   if (await isWhole(paths, dataRoot)) {
     await runCommand('nsenter', [`--mount=${paths.mountNamespace}`, 'sh', '-c', cover, 'sh', engine]);
     return;
@@ -69,7 +73,7 @@ export async function setUpMounts(paths: PoolPaths, dataRoot: string): Promise<v
   await runCommand('mount', ['--bind', paths.mounts, paths.mounts]);
   await runCommand('mount', ['--make-private', paths.mounts]);
   await writeFile(paths.mountNamespace, '');
-  const script = ['sh', '-c', cover + makeWay, 'sh', engine, (await closedFolder(dirname(engine))) ?? ''];
+  const script = ['sh', '-c', cover + makeWay, 'sh', engine, (await closedFolder(dirname(engine))) ?? '', await realpath(paths.toolbox)];
   await runCommand('unshare', [`--mount=${paths.mountNamespace}`, '--propagation', 'private', ...script]);
 }
 
@@ -80,12 +84,13 @@ export async function tearDownMounts(paths: PoolPaths): Promise<void> {
   await rm(paths.mounts, { recursive: true, force: true });
 }
 
-/** Data that were mounted after the namespace was made are not in it. */
+/** Data that were mounted after the namespace was made are not in it, nor is what an older version did not know. */
 async function isWhole(paths: PoolPaths, dataRoot: string): Promise<boolean> {
   if (!(await readMounts()).some(({ target }) => target === paths.mountNamespace)) return false;
-  const inside = [`--mount=${paths.mountNamespace}`, 'stat', '--format=%d:%i', dataRoot];
-  const { dev, ino } = await stat(dataRoot);
-  return (await runCommand('nsenter', inside).catch(() => '')).trim() === `${dev}:${ino}`;
+  const folders = [dataRoot, paths.toolbox];
+  const inside = [`--mount=${paths.mountNamespace}`, 'stat', '--format=%d:%i', ...folders];
+  const wanted = await Promise.all(folders.map(async (folder) => stat(folder).then(({ dev, ino }) => `${dev}:${ino}`)));
+  return (await runCommand('nsenter', inside).catch(() => '')).trim() === wanted.join('\n');
 }
 
 /** The uppermost of a folder and those above it that only some may enter. */

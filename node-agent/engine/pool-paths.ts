@@ -29,6 +29,8 @@ export interface PoolPaths {
   bandwidth: string;
   /** What must be undone. */
   state: string;
+  /** What instances are entered by; their daemons must see it. */
+  toolbox: string;
   log(name: string): string;
   pidFile(name: string): string;
   config(name: string): string;
@@ -57,6 +59,7 @@ export function poolPaths(home: string): PoolPaths {
     ports: join(directory, 'ports'),
     bandwidth: join(directory, 'bandwidth'),
     state: join(directory, 'network.json'),
+    toolbox: join(home, 'toolbox'),
     log: (name) => join(home, 'logs', `${name}.log`),
     pidFile: (name) => join(directory, `${name}.pid.json`),
     config: (name) => join(directory, name),

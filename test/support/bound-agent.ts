@@ -11,6 +11,7 @@ import { boundStatus } from '../../api/placement-status.ts';
 import { instances, providers } from '../../api/resource-type.ts';
 import { createClient } from '../../client/kube-client.ts';
 import type { KubeClient } from '../../client/kube-client.ts';
+import { readAgentKubeconfig } from '../../node-agent/identity/agent-kubeconfig.ts';
 import { startAgent } from '../../node-agent/agent.ts';
 import type { Agent, AgentOptions } from '../../node-agent/agent.ts';
 import { createLogger } from '../../runtime/logger.ts';
@@ -20,7 +21,8 @@ import { eventually } from './eventually.ts';
 
 const namespace = 'default';
 const dayMs = 86_400_000;
-export type AgentSettings = Partial<Pick<AgentOptions, 'engine' | 'metricsListen' | 'usageIntervalMs'>> & Pick<AgentOptions, 'engine'>;
+export type AgentSettings = Partial<Pick<AgentOptions, 'engine' | 'metricsListen' | 'usageIntervalMs' | 'tunnelIdentity'>> &
+  Pick<AgentOptions, 'engine'>;
 
 export class BoundAgent {
   readonly admin: KubeClient;
@@ -83,6 +85,7 @@ export class BoundAgent {
       providerUid: this.uid,
       home: this.home,
       logger: createLogger({ component: 'agent', level: 'debug', format: 'text', file: this.logFile }),
+      tunnelIdentity: () => readAgentKubeconfig(join(this.home, 'kubeconfig')),
       ...this.#settings,
     });
   }
