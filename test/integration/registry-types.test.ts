@@ -54,7 +54,14 @@ describe('the registry, types', () => {
     it('of the system are there from the start, and cannot be deleted', async () => {
       const listed = await namespaces().list({});
       const names = listed.items.map(({ object }) => object.metadata.name);
-      assert.deepEqual(names, ['default', 'kube-system', 'potluck-gateway-leases', 'potluck-members', 'potluck-provider-leases', 'potluck-system']);
+      assert.deepEqual(names, [
+        'default',
+        'kube-system',
+        'potluck-gateway-leases',
+        'potluck-members',
+        'potluck-provider-leases',
+        'potluck-system',
+      ]);
       const status = await refusal(namespaces().delete({ name: 'default' }, write()));
       assert.deepEqual([status.code, status.message], [403, 'namespaces "default" is forbidden: this namespace may not be deleted']);
     });

@@ -39,6 +39,8 @@ export interface TestApiServerOptions {
   /** Path of the kubectl to run. */
   kubectl?: string;
   audit?: ApiServerOptions['audit'];
+  /** Where it listens; default the loopback address alone. */
+  host?: string;
 }
 
 export const crdDirectory = join(import.meta.dirname, '../../crds');
@@ -52,7 +54,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
   const start = (port: number): Promise<ApiServer> =>
     startApiServer({
       etcd: { endpoints: [etcd.endpoint] },
-      listen: { host: '127.0.0.1', port },
+      listen: { host: options.host ?? '127.0.0.1', port },
       home,
       mirrorsFiles: mirrorsPaths,
       logger: options.logger ?? silentLogger,

@@ -141,7 +141,9 @@ export class TestPool {
     const home = join(this.home, 'providers', options.name);
     await this.#join(options, home, server);
     const args = ['agent', '--home', home, '--log-level', 'debug'];
-    const agent = await startPotluck(`agent-${options.name}`, args, this.#log(`agent-${options.name}`), options.clockOffset);
+    const agent = await startPotluck(`agent-${options.name}`, args, this.#log(`agent-${options.name}`), {
+      clockOffset: options.clockOffset,
+    });
     const engine = new Docker({ socketPath: join(home, 'engine', 'docker.sock') });
     this.providers.push({ name: options.name, home, agent, engine });
     await eventually(() => engine.ping(), { timeoutMs: 60_000, what: `the engine of ${options.name}`, intervalMs: 100 });

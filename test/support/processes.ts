@@ -30,12 +30,20 @@ export function underClock(offset: string | undefined, command: readonly [string
 }
 
 /** Starts `potluck <args>` on this Node itself, so that its pid is the program's own. Output goes to `logFile`. */
-export async function startPotluck(name: string, args: readonly string[], logFile: string, clockOffset?: string): Promise<TestProcess> {
+export async function startPotluck(
+  name: string,
+  args: readonly string[],
+  logFile: string,
+  { clockOffset, namespace }: { clockOffset?: string | undefined; /** For `nsenter --net=`. */ namespace?: string } = {},
+): Promise<TestProcess> {
   await mkdir(dirname(logFile), { recursive: true });
   let child = launch();
 
   function launch(): ChildProcess {
-    const [command, ...rest] = underClock(clockOffset, [process.execPath, ...(args[0] === 'agent' ? agentFlags : []), main, ...args]);
+    const program: [string, ...string[]] = [process.execPath, ...(args[0] === 'agent' ? agentFlags : []), main, ...args];
+    // nsenter becomes the program, so its pid is the program's.
+    const inside: [string, ...string[]] = namespace === undefined ? program : ['nsenter', `--net=${namespace}`, ...program];
+    const [command, ...rest] = underClock(clockOffset, inside);
     const started = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...realTimers } });
     const log = createWriteStream(logFile, { flags: 'a' });
     started.stdout.pipe(log, { end: false });

@@ -1,6 +1,7 @@
 /** A gateway in the test's own process, on the loopback address of a test's API server. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Gateway as GatewayObject } from '../../api/generated/gateway.ts';
 import { createClient } from '../../client/kube-client.ts';
 import { startGateway } from '../../gateway/gateway.ts';
 import type { Gateway } from '../../gateway/gateway.ts';
@@ -16,7 +17,11 @@ export interface TestGateway extends Gateway {
   readonly address: string;
 }
 
-export async function startTestGateway(api: Pick<TestApiServer, 'home'>, name: string, leaveMs = 500): Promise<TestGateway> {
+export async function startTestGateway(
+  api: Pick<TestApiServer, 'home'>,
+  name: string,
+  spec: Partial<GatewayObject['spec']> = {},
+): Promise<TestGateway> {
   const kubeconfig = join(api.home, 'pki', 'gateway.kubeconfig');
   const client = createClient({ kubeconfig, userAgent: 'potluck-gateway' });
   const read = (file: string): Promise<string> => readFile(join(api.home, 'pki', file), 'utf8');
@@ -24,7 +29,7 @@ export async function startTestGateway(api: Pick<TestApiServer, 'home'>, name: s
     name,
     client,
     listen: { host: '127.0.0.1', port: 0 },
-    spec: (port) => ({ tunnelAddresses: [`127.0.0.1:${port}`], peerAddress: `127.0.0.1:${port}` }),
+    spec: (port) => ({ tunnelAddresses: [`127.0.0.1:${port}`], peerAddress: `127.0.0.1:${port}`, ...spec }),
     identity: () => readOwnIdentity(kubeconfig),
     certificate: async () => {
       const caPem = await read('ca.crt');
@@ -32,7 +37,7 @@ export async function startTestGateway(api: Pick<TestApiServer, 'home'>, name: s
     },
     onTakenOver: () => logger.error('taken over'),
     logger,
-    leaveMs,
+    leaveMs: 500,
   });
   return {
     ...gateway,
