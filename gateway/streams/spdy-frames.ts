@@ -105,6 +105,9 @@ export function numbers(...values: readonly number[]): Buffer {
   return bytes;
 }
 
+/** An empty stored block, as zlib's Z_SYNC_FLUSH ends with: Go's inflate gives nothing away before it. */
+const flushMark = Buffer.from([0, 0, 0, 0xff, 0xff]);
+
 /** The headers that one side sends, compressed as one stream. Ours are few and short: they go as they are, in stored blocks of deflate. */
 export class HeaderEncoder {
   #hasBegun = false;
@@ -117,7 +120,7 @@ export class HeaderEncoder {
     // Deflate with a window of 32 KiB, no dictionary needed, at no effort.
     const head = this.#hasBegun ? Buffer.alloc(0) : Buffer.from([0x78, 0x01]);
     this.#hasBegun = true;
-    return Buffer.concat([head, block, content]);
+    return Buffer.concat([head, block, content, flushMark]);
   }
 }
 

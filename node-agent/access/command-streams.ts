@@ -1,6 +1,5 @@
 /** Between the frames of a stream and the plain input and outputs of a process in a container, each at the pace of who reads. */
 import { once } from 'node:events';
-import { pipeline } from 'node:stream/promises';
 import type { Duplex } from 'node:stream';
 import { channels, createFrameReader, encodeFrame, type Frame } from '../../runtime/stream-frames.ts';
 import type { TerminalSize } from '../engine/container-access.ts';
@@ -25,25 +24,25 @@ export async function relayOutput({ stream, tty }: CommandProcess, frames: Duple
   }
 }
 
-/** Resolves when the frames have ended, or the process takes nothing more. */
+/** Resolves when the frames have ended. The stream of frames is left as it is: the process may have more to say. */
 export async function relayInput(frames: Duplex, { stream, resize }: CommandProcess): Promise<void> {
-  const closed = new AbortController();
-  stream.once('close', () => closed.abort());
-  await pipeline(
-    frames,
-    createFrameReader(),
-    async (read: AsyncIterable<Frame>) => {
-      for await (const { channel, content } of read) {
-        if (channel === channels.stdin && stream.writable && !stream.write(content)) await drained(stream);
-        else if (channel === channels.close && content[0] === channels.stdin) stream.end();
-        else if (channel === channels.resize) {
-          const size = readSize(content);
-          if (size !== undefined) resize(size);
-        }
+  const reader = createFrameReader();
+  frames.pipe(reader);
+  frames.once('close', () => reader.destroy());
+  try {
+    for await (const { channel, content } of reader as AsyncIterable<Frame>) {
+      if (channel === channels.stdin) {
+        if (stream.writable && !stream.write(content)) await drained(stream);
+      } else if (channel === channels.close && content[0] === channels.stdin) stream.end();
+      else if (channel === channels.resize) {
+        const size = readSize(content);
+        if (size !== undefined) resize(size);
       }
-    },
-    { signal: closed.signal, end: false },
-  ).catch(() => undefined);
+    }
+  } catch {
+    // Cut, or no frames: nothing more comes.
+    frames.unpipe(reader);
+  }
 }
 
 /** Undefined for what is no size. */

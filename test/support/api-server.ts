@@ -39,6 +39,8 @@ export interface TestApiServerOptions {
   /** Path of the kubectl to run. */
   kubectl?: string;
   audit?: ApiServerOptions['audit'];
+  /** Who answers what the mirrors leave to a backend. */
+  streamBackends?: ApiServerOptions['streamBackends'];
   /** Where it listens; default the loopback address alone. */
   host?: string;
 }
@@ -57,6 +59,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
       listen: { host: options.host ?? '127.0.0.1', port },
       home,
       mirrorsFiles: mirrorsPaths,
+      ...(options.streamBackends === undefined ? {} : { streamBackends: options.streamBackends }),
       logger: options.logger ?? silentLogger,
       ...(options.audit === undefined ? {} : { audit: options.audit }),
     });
