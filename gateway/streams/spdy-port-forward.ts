@@ -61,20 +61,19 @@ function drop(pairs: Map<string, Pair>, key: string): void {
   pair?.data?.destroy();
 }
 
+/** That a connection broke is its own business: a word about it would make clients give up all of them. */
 async function forward(error: SpdyStream, data: SpdyStream, open: OpenPort): Promise<void> {
   error.resume();
+  let tunnel: Duplex;
   try {
     const port = parsePort(data.headers.get('port'));
     if (port === undefined) throw new Error(`${JSON.stringify(data.headers.get('port') ?? '')} is no port`);
-    const tunnel = await open(port);
-    if (data.destroyed) tunnel.destroy();
-    else await joinStreams(data, tunnel);
-    error.end();
+    tunnel = await open(port);
   } catch (failure) {
-    // A client that hung up is no failure that it must be told of.
-    if (!data.destroyed || data.errored?.message !== 'the client took the stream back') {
-      error.end(failure instanceof Error ? failure.message : String(failure));
-    } else error.end();
+    error.end(failure instanceof Error ? failure.message : String(failure));
     data.destroy();
+    return;
   }
+  await joinStreams(data, tunnel).catch(() => data.destroy());
+  error.end();
 }
