@@ -16,12 +16,15 @@ import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
 import { SshAccess } from './access/ssh-access.ts';
+import { createAccessHandlers } from './access/access-handlers.ts';
+import type { KeptLogs } from './access/kept-logs.ts';
 import { Convergence } from './convergence.ts';
 import { imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
 import type { EntryEngine } from './engine/docker-entry.ts';
+import type { ContainerAccess } from './engine/container-access.ts';
 import type { Engine } from './engine/engine.ts';
 import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
@@ -81,6 +84,9 @@ export interface RunningAgentOptions {
   metrics?: ControllerMetrics;
   /** How often instances are measured; 10 s when absent. */
   usageIntervalMs?: number;
+  /** Programs and logs of containers, and what is kept of those that are gone. */
+  containerAccess: ContainerAccess;
+  keptLogs: KeptLogs;
   /** Who it is to gateways; absent: nobody can reach instances here. */
   tunnelIdentity?: () => Promise<TunnelIdentity>;
   logger: Logger;
@@ -198,9 +204,9 @@ export class RunningAgent {
       disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
       entryOf: (uid) => this.#ssh.entryOf(uid),
+      keptLogs: options.keptLogs,
     });
-    const { metrics } = options;
-    this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
+    this.#manager = createManager({ logger, ...(options.metrics && { metrics: options.metrics }) });
     this.#manager.add(this.#convergence);
     this.#access = this.#makeAccess();
   }
@@ -226,20 +232,23 @@ export class RunningAgent {
   }
 
   #makeAccess(): InstanceAccess | undefined {
-    const { client, providerUid, journal, home, tunnelIdentity, logger } = this.#options;
+    const { client, providerUid, journal, home, tunnelIdentity, containerAccess: access, keptLogs: kept, logger } = this.#options;
     if (tunnelIdentity === undefined) return undefined;
+    const world = {
+      providerUid,
+      isSynced: () => this.#isSynced,
+      instance: (uid: string) => this.#informer.byIndex('uid', uid)[0],
+      epoch: (uid: string) => journal.entries.get(uid)?.epoch,
+      containers: (uid: string) => this.#observed.byInstance.get(uid) ?? [],
+      lastEnd: (uid: string) => journal.entries.get(uid)?.lastEnd,
+    };
+    const handlers = createAccessHandlers({ access, kept, world, recorder: this.#recorder, logger });
     return new InstanceAccess({
       client,
       home,
       identity: tunnelIdentity,
-      world: {
-        providerUid,
-        isSynced: () => this.#isSynced,
-        instance: (uid) => this.#informer.byIndex('uid', uid)[0],
-        epoch: (uid) => journal.entries.get(uid)?.epoch,
-        containers: (uid) => this.#observed.byInstance.get(uid) ?? [],
-      },
-      handlers: [['ssh', this.#ssh.handle]],
+      world,
+      handlers: [...handlers, ['ssh', this.#ssh.handle]],
       logger,
     });
   }

@@ -90,7 +90,7 @@ async function startEtcd({ paths }: PoolOptions, { progress, logger, signal }: S
 }
 
 async function startServer(options: PoolOptions, etcd: EtcdAccess, context: StartContext, undo: UndoStack): Promise<KubeClient> {
-  const { paths, listen, advertiseAddress } = options;
+  const { paths, listen, gatewayListen, advertiseAddress } = options;
   const { progress, logger, signal } = context;
   // Of the last start; it may name another port.
   await rm(paths.kubeconfig, { force: true });
@@ -100,7 +100,7 @@ async function startServer(options: PoolOptions, etcd: EtcdAccess, context: Star
     return true;
   };
   const readiness = { check, timeoutMs: serverReadyMs, intervalMs: 50 };
-  const child = superviseServer({ paths, listen, advertiseAddress, etcd, readiness, logger });
+  const child = superviseServer({ paths, listen, gatewayListen, advertiseAddress, etcd, readiness, logger });
   undo.add('API server and controller', async () => {
     client.close();
     await child.stop();

@@ -79,13 +79,19 @@ export class JumpConnection {
       clearTimeout(grace);
       options.onKnown();
     });
-    connection.on('tcpip', (accept: () => Channel, reject: () => void, request: ForwardRequest) => void this.#forward(accept, reject, request));
-    const notHere = 'this is the jump host of a pool; it leads to instances and has nothing of its own: ssh -J, or what potluck ssh-config writes';
+    connection.on(
+      'tcpip',
+      (accept: () => Channel, reject: () => void, request: ForwardRequest) => void this.#forward(accept, reject, request),
+    );
+    const notHere =
+      'this is the jump host of a pool; it leads to instances and has nothing of its own: ssh -J, or what potluck ssh-config writes';
     for (const event of ['session', 'openssh.streamlocal']) {
       connection.on(event, (_accept: () => unknown, reject: () => void) => this.#refuse(reject, prohibited, notHere));
     }
     connection.on('request', (_accept: unknown, reject?: () => void) => reject?.());
-    connection.on('error', (error: Error) => options.logger.debug('a connection failed', { address: options.address, error: error.message }));
+    connection.on('error', (error: Error) =>
+      options.logger.debug('a connection failed', { address: options.address, error: error.message }),
+    );
     connection.once('close', () => {
       clearTimeout(grace);
       this.#closing.abort();
@@ -150,7 +156,8 @@ export class JumpConnection {
     } catch (error) {
       const isRefused = error instanceof Refused;
       if (!isRefused && !this.#closing.signal.aborted) logger.error('a way could not be opened', { host, error });
-      else logger.info('a way was refused', { member: this.#member, address, host: host.slice(0, 255), port, why: (error as Error).message });
+      else
+        logger.info('a way was refused', { member: this.#member, address, host: host.slice(0, 255), port, why: (error as Error).message });
       this.#refuse(reject, isRefused ? prohibited : connectFailed, isRefused ? error.message : 'the jump host failed; try again');
     } finally {
       this.#asking -= 1;
@@ -177,7 +184,11 @@ export class JumpConnection {
       this.#channels.delete(channel);
       channel.close();
       stream.destroy();
-      logger.info('a way is closed', { ...session, seconds: Math.round((performance.now() - startMs) / 100) / 10, ...(why === undefined ? {} : { why }) });
+      logger.info('a way is closed', {
+        ...session,
+        seconds: Math.round((performance.now() - startMs) / 100) / 10,
+        ...(why === undefined ? {} : { why }),
+      });
     });
   }
 
@@ -201,7 +212,10 @@ export class JumpConnection {
     const { _sock: socket } = this.#options.connection;
     const isOverrun = [...this.#channels].some(({ incoming }) => incoming.window < 0);
     if (isOverrun || socket.writableLength > cutBytes) {
-      this.#options.logger.warn('a client that does not keep to its bounds is cut', { address: this.#options.address, member: this.#member });
+      this.#options.logger.warn('a client that does not keep to its bounds is cut', {
+        address: this.#options.address,
+        member: this.#member,
+      });
       socket.destroy();
     }
   }

@@ -38,7 +38,20 @@ export const preloadedLibrary = 'libnss_wrapper.so';
 /** Of the locale that tmux needs. */
 export const localeFile = 'locale/C.utf8/LC_CTYPE';
 /** Of terminals, for tmux. */
-export const terminals = ['xterm', 'xterm-256color', 'screen', 'screen-256color', 'tmux', 'tmux-256color', 'linux', 'vt100', 'vt220', 'ansi', 'dumb', 'rxvt'];
+export const terminals = [
+  'xterm',
+  'xterm-256color',
+  'screen',
+  'screen-256color',
+  'tmux',
+  'tmux-256color',
+  'linux',
+  'vt100',
+  'vt220',
+  'ansi',
+  'dumb',
+  'rxvt',
+];
 
 const shebang = `#!${toolboxRoot}/bin/busybox sh\n`;
 

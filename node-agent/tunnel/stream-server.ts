@@ -16,9 +16,6 @@ import { judgeStream } from './judge-stream.ts';
 import { StreamRefusal } from './stream-handler.ts';
 import type { StreamHandlers, StreamRequest } from './stream-handler.ts';
 
-export type { StreamHandler, StreamHandlers, StreamRequest } from './stream-handler.ts';
-export { StreamRefusal } from './stream-handler.ts';
-
 /** What the agent knows of the instances that are assigned to it, as of now. */
 export interface StreamWorld {
   providerUid: string;
