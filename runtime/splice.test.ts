@@ -45,6 +45,22 @@ describe('splice()', () => {
     assert.equal((await reset).code, 'ECONNRESET');
   });
 
+  it('cuts also who takes nothing any more', async () => {
+    const [[a, inner], [outer, b]] = await Promise.all([pair(), pair()]);
+    const spliced = splice(inner, outer);
+    const reset = new Promise<NodeJS.ErrnoException>((resolve) => b.once('error', resolve));
+    a.on('error', () => undefined);
+    b.pause();
+    while (outer.writableLength === 0) {
+      a.write(Buffer.alloc(1_000_000));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    inner.destroy(new Error('enough'));
+    assert.ok((await spliced).error !== undefined);
+    b.resume();
+    assert.equal((await reset).code, 'ECONNRESET');
+  });
+
   it('does not wait for what is closed already', async () => {
     const [[a, inner], [outer, b]] = await Promise.all([pair(), pair()]);
     inner.destroy();

@@ -48,9 +48,16 @@ export async function splice(first: Duplex, second: Duplex): Promise<Spliced> {
 export function cutStream(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
   stream.pause();
-  // A plain FIN would say that all was sent; TLS says goodbye only when it did.
-  if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
-  else stream.destroy(error);
+  if (stream instanceof Socket && !(stream instanceof TLSSocket)) resetAtDestroy(stream);
+  stream.destroy(error);
+}
+
+/**
+ * A plain FIN would say that all was sent; TLS says goodbye only when it did. `resetAndDestroy()` waits for what is still to be written, which may be
+ * for ever, so the mark is set that it leaves; a Node that knows it no more sends FIN. While a FIN is under way already, no reset may be asked for.
+ */
+function resetAtDestroy(socket: Socket & { resetAndClosing?: boolean }): void {
+  if (!socket.writableEnded && !socket.connecting) socket.resetAndClosing = true;
 }
 
 function isWhole(stream: Duplex): boolean {

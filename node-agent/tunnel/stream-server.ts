@@ -35,6 +35,8 @@ export interface StreamServerOptions {
   lookMs?: number;
 }
 
+const stopMs = 5_000;
+
 interface OpenStream {
   request: ReadStreamRequest;
   stream: ServerHttp2Stream;
@@ -81,11 +83,15 @@ export class StreamServer {
     }
   }
 
-  /** Ends everything, and waits until the handlers let go. */
+  /** Ends everything, and waits until the handlers let go, though not for ever. */
   async stop(): Promise<void> {
     clearInterval(this.#look);
     for (const open of this.#open) end(open, 'the agent stops');
-    await Promise.all(this.#running);
+    const { promise: late, resolve } = Promise.withResolvers<'late'>();
+    const timer = setTimeout(() => resolve('late'), stopMs);
+    const outcome = await Promise.race([Promise.all(this.#running), late]);
+    clearTimeout(timer);
+    if (outcome === 'late') this.#options.logger.error('streams do not let go', { streams: this.#running.size });
   }
 
   async #serveStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {
