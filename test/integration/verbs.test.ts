@@ -169,7 +169,7 @@ describe('kubectl’s verbs', function () {
         const { child } = spawn(program(), ['port-forward', 'web', ':81']);
         const forward = await untilForwarding(child);
         await exchange(forward.port, Buffer.from('x')).catch(() => undefined);
-        await until(forward.output, /nothing listens on port 81 of web/);
+        await until(() => forward.output(), /nothing listens on port 81 of web/);
       });
 
       it('logs: the end, since, with times, and not more than asked for', async () => {
