@@ -42,6 +42,9 @@ const commands: CommandTree = {
   logs: async () => (await import('./logs.ts')).logsCommand,
   exec: async () => (await import('./exec.ts')).execCommand,
   'port-forward': async () => (await import('./port-forward.ts')).portForwardCommand,
+  ssh: async () => (await import('./ssh.ts')).sshCommand,
+  'ssh-config': async () => (await import('./ssh-config.ts')).sshConfigCommand,
+  'jump-host': async () => (await import('./jump-host.ts')).jumpHostCommand,
   join: async () => (await import('./join.ts')).joinCommand,
   leave: async () => (await import('./leave.ts')).leaveCommand,
 };

@@ -68,6 +68,11 @@ const flags = {
     description:
       "names and addresses by which machines reach the gateway, besides the machine's own; they must be in the server's certificate",
   },
+  'gateway-ssh-port': {
+    type: 'string',
+    value: 'PORT',
+    description: 'port of the jump host beside the gateway, of which it tells; default none',
+  },
   'gateway-kubeconfig': {
     type: 'string',
     value: 'FILE',
@@ -215,6 +220,10 @@ function startGateway(
     listen: gatewayListen,
     name: values['gateway-name'],
     addresses: values['gateway-addresses']?.split(',').map((name) => name.trim()),
+    sshPort:
+      values['gateway-ssh-port'] === undefined
+        ? undefined
+        : parseHostPort('gateway-ssh-port', `0.0.0.0:${values['gateway-ssh-port']}`).port,
     kubeconfig: values['gateway-kubeconfig'],
     metricsListen: metrics === undefined ? undefined : parseHostPort('gateway-metrics-listen', metrics),
     logger: logger.child({ part: 'gateway' }),

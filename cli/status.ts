@@ -74,7 +74,7 @@ async function readProcesses(paths: PoolPaths): Promise<Record<string, number>> 
     const pid = await findRunning(paths, name);
     if (pid !== undefined) processes[name] = pid;
   }
-  for (const name of ['etcd', 'server', 'gateway', 'agent']) {
+  for (const name of ['etcd', 'server', 'gateway', 'jump-host', 'agent']) {
     const survivor = await findSurvivor(join(paths.run, `${name}.pid`));
     if (survivor.kind === 'ours') processes[name] = survivor.pid;
   }

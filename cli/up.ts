@@ -24,7 +24,7 @@ const exampleFile = join(import.meta.dirname, '../examples/hello.yaml');
 /** Every part stops within its own bound; this is the sum, for when one does not. */
 const stopTimeoutMs = 110_000;
 const echoMs = 500;
-const gatewayPort = 6444;
+const ports = { 'gateway-listen': 6444, 'ssh-listen': 22_000 } as const;
 
 const flags = {
   home: homeFlag,
@@ -34,6 +34,11 @@ const flags = {
     value: 'HOST:PORT',
     description:
       "where the gateway listens, which machines connect to; default port 6444 of the API's host, or a free one where the API takes a free one",
+  },
+  'ssh-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: "where SSH comes in; default port 22000 of the API's host, or a free one where the API takes a free one",
   },
   'advertise-address': { type: 'string', value: 'NAME', description: 'name or address by which other machines reach the API' },
   ...etcdFlags,
@@ -48,7 +53,7 @@ const flags = {
 
 export const upCommand = defineCommand({
   name: 'up',
-  summary: 'starts a pool on this machine: etcd, API server, controller, gateway, and an agent with a container engine',
+  summary: 'starts a pool on this machine: etcd, API server, controller, gateway, jump host, and an agent with a container engine',
   details:
     'Runs until Ctrl-C or SIGTERM, which stop everything in order and keep state and disks. npm start is this, after installing what is missing.',
   flags,
@@ -56,7 +61,13 @@ export const upCommand = defineCommand({
     const paths = poolPaths(resolveHome(values.home));
     // What can be wrong with the flags is said before anything is touched.
     const listen = parseHostPort('listen', values.listen);
-    const options = { paths, listen, gatewayListen: gatewayListenOf(values['gateway-listen'], listen), ...readOptions(values) };
+    const options = {
+      paths,
+      listen,
+      gatewayListen: nearListen('gateway-listen', values, listen),
+      sshListen: nearListen('ssh-listen', values, listen),
+      ...readOptions(values),
+    };
     await mkdir(paths.logs, { recursive: true }).catch((error: unknown) => Promise.reject(cannotMake(paths, error)));
     const logger = createLogger({ component: 'up', level: 'info', format: 'text', file: join(paths.logs, 'up.log') });
     const progress = createProgress(process.stdout);
@@ -71,11 +82,13 @@ export const upCommand = defineCommand({
   },
 });
 
-function gatewayListenOf(text: string | undefined, { host, port }: HostPort): HostPort {
-  return text === undefined ? { host, port: port === 0 ? 0 : gatewayPort } : parseHostPort('gateway-listen', text);
+/** On the API's host where nothing else is said. */
+function nearListen(flag: keyof typeof ports, values: FlagValues<typeof flags>, { host, port }: HostPort): HostPort {
+  const text = values[flag];
+  return text === undefined ? { host, port: port === 0 ? 0 : ports[flag] } : parseHostPort(flag, text);
 }
 
-function readOptions(values: FlagValues<typeof flags>): Omit<PoolOptions, 'paths' | 'listen' | 'gatewayListen'> {
+function readOptions(values: FlagValues<typeof flags>): Omit<PoolOptions, 'paths' | 'listen' | 'gatewayListen' | 'sshListen'> {
   parseEngine(values.engine);
   const { engine, provider, owner, rootfs } = values;
   return {
@@ -114,7 +127,8 @@ async function start(options: PoolOptions, example: boolean, context: StartConte
     await checkMachine({ home: paths.home, listen: options.listen, etcdServers: options.etcd?.servers, engineSocket });
     const listen = await withRealPort(options.listen);
     const gatewayListen = await withRealPort(options.gatewayListen);
-    const pool = await startPool({ ...options, listen, gatewayListen }, context);
+    const sshListen = await withRealPort(options.sshListen);
+    const pool = await startPool({ ...options, listen, gatewayListen, sshListen }, context);
     const stop = async (): Promise<void> => {
       progress.note('Stopping; instances stop, and state and disks are kept.');
       await pool.stop();

@@ -32,6 +32,7 @@ export async function openStream(
     }
     if (code !== 200) throw tunnelErrorOf(code, await shortBody(stream));
     stream.setTimeout(streamBounds.idleMs, () => stream.destroy(new TunnelError('Unreachable', 'nothing moved for two hours')));
+    cancelOnDestroy(stream);
     return stream;
   } catch (error) {
     cancel();
@@ -40,6 +41,20 @@ export async function openStream(
     clearTimeout(late);
     signal?.removeEventListener('abort', cancel);
   }
+}
+
+/** Destroyed without an error, HTTP/2 would tell the other end that all was said. */
+function cancelOnDestroy(stream: ClientHttp2Stream): void {
+  const destroy = stream.destroy.bind(stream);
+  stream.destroy = (error) => {
+    const isWhole = stream.readableEnded && stream.writableFinished;
+    if (!stream.destroyed) {
+      // Else Node may put the RST_STREAM off, and then forget it.
+      stream.pause();
+      if (!isWhole && !stream.closed) stream.close(constants.NGHTTP2_CANCEL);
+    }
+    return destroy(error);
+  };
 }
 
 /** Undefined when it ended without one. */

@@ -79,6 +79,8 @@ export class Peers {
     session.on('error', fail);
     session.once('connect', () => {
       clearTimeout(late);
+      session.off('error', fail);
+      session.on('error', (error) => logger.info('the connection to another gateway broke', { gateway: gatewayName, error }));
       session.setLocalWindowSize(streamBounds.sessionWindowBytes);
       const lost = new TunnelError('Unreachable', `the gateway ${gatewayName} was lost`);
       const liveness = watchLiveness({ session, onDead: () => session.destroy(lost) });

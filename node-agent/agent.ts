@@ -14,6 +14,7 @@ import { updateStatus } from '../runtime/status-writer.ts';
 import { KeptLogs } from './access/kept-logs.ts';
 import { createDockerAccess } from './engine/docker-access.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
+import { createEntryEngine } from './engine/docker-entry.ts';
 import type { Engine } from './engine/engine.ts';
 import { startPoolEngine } from './engine/pool-engine.ts';
 import { poolPaths } from './engine/pool-paths.ts';
@@ -92,6 +93,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       engine,
       containerAccess,
       keptLogs: new KeptLogs({ access: containerAccess, directory: join(home, 'agent', 'logs'), logger }),
+      entryEngine: createEntryEngine(socketPath),
       journal,
       machine,
       home,

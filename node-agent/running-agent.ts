@@ -6,6 +6,7 @@ import type { Provider } from '../api/generated/provider.ts';
 import { instanceUidLabel } from '../api/names.ts';
 import { reasons } from '../api/reasons.ts';
 import { instances, providers } from '../api/resource-type.ts';
+import type { StreamKind } from '../api/stream-protocol.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
 import { createInformer } from '../client/kube-informer.ts';
@@ -17,12 +18,14 @@ import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
 import { createAccessHandlers } from './access/access-handlers.ts';
 import type { KeptLogs } from './access/kept-logs.ts';
+import { SshAccess } from './access/ssh-access.ts';
 import { Convergence } from './convergence.ts';
 import { imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
 import type { ContainerAccess } from './engine/container-access.ts';
+import type { EntryEngine } from './engine/docker-entry.ts';
 import type { Engine } from './engine/engine.ts';
 import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
@@ -50,6 +53,7 @@ import { DiskWatch } from './limits/disk-watch.ts';
 import { EnforcementProber } from './limits/probes/enforcement-prober.ts';
 import { ProviderReporter } from './provider-reporter.ts';
 import type { TunnelIdentity } from './tunnel/dial-gateway.ts';
+import type { StreamHandler } from './tunnel/stream-handler.ts';
 import { InstanceAccess } from './tunnel/instance-access.ts';
 import { readBtrfsUsage } from './usage/btrfs-disk-usage.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
@@ -63,6 +67,7 @@ export interface RunningAgentOptions {
   /** As the API had it at the start. */
   provider: Provider;
   engine: Engine;
+  entryEngine: EntryEngine;
   /** Closed at the end. */
   journal: Journal;
   machine: Machine;
@@ -117,6 +122,7 @@ export class RunningAgent {
   readonly #prober: EnforcementProber;
   readonly #diskWatch: DiskWatch;
   readonly #convergence: Convergence;
+  readonly #ssh: SshAccess;
   readonly #manager: Manager;
   readonly #reporter: ProviderReporter;
   readonly #access: InstanceAccess | undefined;
@@ -181,6 +187,7 @@ export class RunningAgent {
     });
     this.#prober = this.#makeProber();
     this.#diskWatch = this.#makeDiskWatch();
+    this.#ssh = this.#makeSsh();
     this.#convergence = new Convergence({
       client,
       providerUid,
@@ -199,11 +206,32 @@ export class RunningAgent {
       disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
       keptLogs: options.keptLogs,
+      entryOf: (uid) => this.#ssh.entryOf(uid),
     });
     const { metrics } = options;
     this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
     this.#manager.add(this.#convergence);
     this.#access = this.#makeAccess();
+  }
+
+  #makeSsh(): SshAccess {
+    const { client, home, providerName, providerUid, entryEngine, logger } = this.#options;
+    return new SshAccess({
+      client,
+      home,
+      providerName,
+      providerUid,
+      engine: entryEngine,
+      informer: this.#informer,
+      facts: (instance) => {
+        const id = this.#observed.byInstance.get(instance.metadata.uid ?? '')?.[0]?.id ?? '';
+        const diskUsedBytes = this.#diskWatch.writtenBytes(id) ?? this.#diskUsage.of(id);
+        return { resources: this.#convergence.read(instance)?.resources, diskUsedBytes };
+      },
+      recorder: this.#recorder,
+      ...(process.env['POTLUCK_TOOLBOX'] === undefined ? {} : { toolbox: process.env['POTLUCK_TOOLBOX'] }),
+      logger,
+    });
   }
 
   #makeAccess(): InstanceAccess | undefined {
@@ -217,7 +245,10 @@ export class RunningAgent {
       containers: (uid: string) => this.#observed.byInstance.get(uid) ?? [],
       lastEnd: (uid: string) => journal.entries.get(uid)?.lastEnd,
     };
-    const handlers = createAccessHandlers({ access, kept, world, recorder: this.#recorder, logger });
+    const handlers: [StreamKind, StreamHandler][] = [
+      ...createAccessHandlers({ access, kept, world, recorder: this.#recorder, logger }),
+      ['ssh', this.#ssh.handle],
+    ];
     return new InstanceAccess({ client, home, identity: tunnelIdentity, world, handlers, logger });
   }
 
@@ -268,13 +299,17 @@ export class RunningAgent {
     this.#providerInformer.onChange((_key, provider) => this.#onProvider(provider));
     this.#providerInformer.start();
     this.#informer.start();
-    this.#informer.whenSynced().then(
-      () => {
-        this.#isSynced = true;
-        this.#convergence.setSynced();
-      },
-      () => undefined,
-    );
+    this.#informer
+      .whenSynced()
+      .then(
+        () => {
+          this.#isSynced = true;
+          this.#convergence.setSynced();
+          return this.#ssh.start();
+        },
+        () => undefined,
+      )
+      .catch((error: unknown) => logger.error('nobody can be let into instances', { error }));
     this.#access?.start();
     this.#tellOfBrokenPolicy();
     this.#resync = this.#keepLooking();
@@ -286,6 +321,7 @@ export class RunningAgent {
     this.#stopping.abort();
     this.#unlisten?.();
     await this.#access?.stop();
+    await this.#ssh.stop();
     await Promise.all([this.#options.ownerPolicy.stop(), this.#prober.stop(), this.#diskWatch.stop()]);
     await Promise.all([this.#resync, this.#informer.stop(), this.#providerInformer.stop(), this.#health.stop()]);
     await this.#manager.stop().catch((error: unknown) => this.#options.logger.warn('the agent stops in the middle of a step', { error }));

@@ -1,5 +1,7 @@
 /** Joins two streams so that each end is read at the pace at which the other is written, and half-closes go through. */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 
 export interface Spliced {
   /** Bytes from the first to the second, and back. */
@@ -19,10 +21,12 @@ export async function splice(first: Duplex, second: Duplex): Promise<Spliced> {
   let open = 2;
   const fail = (error: Error): void => {
     result.error ??= error;
-    for (const stream of [first, second]) if (!stream.destroyed) stream.destroy(error);
+    for (const stream of [first, second]) cutStream(stream, error);
   };
   for (const stream of [first, second]) {
     stream.on('error', fail);
+    // Of HTTP/2: the other end gave up, which without an error would look like an end.
+    stream.once('aborted', () => fail(new Error('the other end gave the stream up')));
     stream.once('close', () => {
       if (!isWhole(stream)) fail(new Error('the stream closed before it ended'));
       open -= 1;
@@ -35,6 +39,18 @@ export async function splice(first: Duplex, second: Duplex): Promise<Spliced> {
   if (first.closed && second.closed) return result;
   await promise;
   return result;
+}
+
+/**
+ * Destroys a stream with an error, so that the other end hears of it. Node puts the RST_STREAM of an HTTP/2 stream off while that is being read, and
+ * forgets it when the stream is destroyed meanwhile: so it is paused first.
+ */
+export function cutStream(stream: Duplex, error: Error): void {
+  if (stream.destroyed) return;
+  stream.pause();
+  // A plain FIN would say that all was sent; TLS says goodbye only when it did.
+  if (stream instanceof Socket && !(stream instanceof TLSSocket)) stream.resetAndDestroy();
+  else stream.destroy(error);
 }
 
 function isWhole(stream: Duplex): boolean {

@@ -19,6 +19,7 @@ import { addCollectedMetrics } from '../../runtime/collected-metrics.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { createMetrics, startMetricsServer } from '../../runtime/metrics.ts';
 import type { HostPort } from '../command-line/host-port.ts';
+import { ensureJumpHostKey } from '../ssh/jump-host-key.ts';
 import type { PoolPaths } from '../up/pool-paths.ts';
 
 export interface GatewayComponentOptions {
@@ -28,6 +29,8 @@ export interface GatewayComponentOptions {
   name: string | undefined;
   /** Names or addresses by which others reach it; absent: every address of the machine. */
   addresses: readonly string[] | undefined;
+  /** Of the jump host beside it; absent: there is none. */
+  sshPort: number | undefined;
   kubeconfig: string | undefined;
   /** Where Prometheus is served, in plain HTTP; absent: nowhere. */
   metricsListen: HostPort | undefined;
@@ -50,13 +53,17 @@ export async function startGatewayComponent(options: GatewayComponentOptions): P
   let known = await readOwnIdentity(kubeconfig);
   // A kubeconfig that is being written anew, or that we may not read any more, leaves what was known.
   const identity = async (): Promise<OwnIdentity> => (known = await readOwnIdentity(kubeconfig).catch(() => known));
+  const ssh = await readJumpHost(options);
   const client = createClient({ kubeconfig, userAgent: 'potluck-gateway/0.1.0' });
   try {
     const gateway = await startGateway({
       name,
       client,
       listen,
-      spec: (port) => gatewaySpec({ host: listen.host, port }, addresses),
+      spec: (port) => {
+        const spec = gatewaySpec({ host: listen.host, port }, addresses);
+        return ssh === undefined ? spec : { ...spec, ssh: { host: hostOf(spec.peerAddress), ...ssh } };
+      },
       identity,
       certificate: () => readCertificate(paths.pki),
       backend: (hub) => new StreamBackend({ hub, logger: logger.child({ part: 'streams' }) }),
@@ -76,6 +83,17 @@ export async function startGatewayComponent(options: GatewayComponentOptions): P
     client.close();
     throw error;
   }
+}
+
+async function readJumpHost({ sshPort: port, paths }: GatewayComponentOptions): Promise<{ port: number; hostKey: string } | undefined> {
+  if (port === undefined) return undefined;
+  const { publicLine: hostKey } = await ensureJumpHostKey(paths);
+  return { port, hostKey };
+}
+
+/** Of `host:port`, without brackets. */
+function hostOf(address: string): string {
+  return address.slice(0, address.lastIndexOf(':')).replaceAll(/[[\]]/g, '');
 }
 
 /** A DNS label: what cannot be in one becomes a hyphen. */

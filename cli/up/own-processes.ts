@@ -39,10 +39,22 @@ function nearAddress({ host, port }: HostPort): HostPort {
 }
 
 /** In a process of its own: it talks to every machine, and has no business with the store. */
-export function superviseGateway(options: OwnProcessOptions & { listen: HostPort; advertiseAddress: string | undefined }): SupervisedChild {
-  const { listen, advertiseAddress } = options;
-  const flags = { components: 'gateway', 'gateway-listen': formatHostPort(listen), 'gateway-addresses': advertiseAddress };
+export function superviseGateway(
+  options: OwnProcessOptions & { listen: HostPort; sshPort: number; advertiseAddress: string | undefined },
+): SupervisedChild {
+  const { listen, sshPort, advertiseAddress } = options;
+  const flags = {
+    components: 'gateway',
+    'gateway-listen': formatHostPort(listen),
+    'gateway-addresses': advertiseAddress,
+    'gateway-ssh-port': String(sshPort),
+  };
   return supervise('gateway', ['server'], flags, options);
+}
+
+/** Strangers talk to it: it has a process and a certificate of its own, and gives up root's rights. */
+export function superviseJumpHost(options: OwnProcessOptions & { listen: HostPort }): SupervisedChild {
+  return supervise('jump-host', ['jump-host'], { 'ssh-listen': formatHostPort(options.listen) }, options, smallHeap);
 }
 
 /** Who it is, the agent finds in the folder of its identity. */

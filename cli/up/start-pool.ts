@@ -11,10 +11,11 @@ import type { HostPort } from '../command-line/host-port.ts';
 import { parseEngine } from '../engine-flag.ts';
 import { abortable } from '../abortable.ts';
 import { seedImages } from '../images/seed-images.ts';
+import { ensureJumpHostKey } from '../ssh/jump-host-key.ts';
 import { untilTrue } from '../until-true.ts';
 import { enrolOwnMachine } from './enrol-own-machine.ts';
 import { explainFailure } from './failure.ts';
-import { superviseAgent, superviseGateway, superviseServer } from './own-processes.ts';
+import { superviseAgent, superviseGateway, superviseJumpHost, superviseServer } from './own-processes.ts';
 import type { PoolPaths } from './pool-paths.ts';
 import type { Progress } from './progress.ts';
 import { prepareEtcd, type EtcdAccess } from './supervised-etcd.ts';
@@ -25,6 +26,8 @@ export interface PoolOptions {
   listen: HostPort;
   /** Of the gateway; a real port too. */
   gatewayListen: HostPort;
+  /** Of the jump host; a real port too. */
+  sshListen: HostPort;
   advertiseAddress: string | undefined;
   /** An etcd that somebody else runs; the pool starts its own where absent. */
   etcd: EtcdAccess | undefined;
@@ -62,9 +65,14 @@ export async function startPool(options: PoolOptions, context: StartContext): Pr
   try {
     const etcd = options.etcd ?? (await startEtcd(options, context, undo));
     const client = await startServer(options, etcd, context, undo);
-    await startGateway(options, context, undo);
+    // It tells of the jump host's key, which is there before either.
+    await ensureJumpHostKey(options.paths);
+    const gateway = startGateway(options, context, undo);
+    const jumpHost = startJumpHost(options, context, undo);
     const provider = await enrolMachine(options, client, context);
     const socketPath = await startAgent(options, provider, context, undo);
+    await context.progress.step('gateway', () => gateway);
+    await context.progress.step('jump host', () => jumpHost);
     await seedImages({ socketPath, directory: options.paths.images, rootfs: options.rootfs, ...context });
     await context.progress.step('provider ready', () => untilProviderReady(client, provider, context.signal));
     return { client, provider, socketPath, stop: () => undo.run() };
@@ -101,12 +109,27 @@ async function startServer(options: PoolOptions, etcd: EtcdAccess, context: Star
   return client;
 }
 
-async function startGateway(options: PoolOptions, { progress, logger, signal }: StartContext, undo: UndoStack): Promise<void> {
+/** Beside what follows, which does not need it yet. */
+function startGateway(options: PoolOptions, { logger, signal }: StartContext, undo: UndoStack): Promise<void> {
   const { paths, gatewayListen: listen, advertiseAddress } = options;
   const readiness = { check: () => accepts(listen), timeoutMs: serverReadyMs, intervalMs: 50 };
-  const child = superviseGateway({ paths, listen, advertiseAddress, readiness, logger });
+  const child = superviseGateway({ paths, listen, sshPort: options.sshListen.port, advertiseAddress, readiness, logger });
   undo.add('gateway', () => child.stop());
-  await progress.step('gateway', () => abortable(child.start(), signal));
+  const started = abortable(child.start(), signal);
+  // Whoever waits for it is told; before that something else may have failed.
+  started.catch(() => undefined);
+  return started;
+}
+
+/** Beside what follows, too. */
+function startJumpHost(options: PoolOptions, { logger, signal }: StartContext, undo: UndoStack): Promise<void> {
+  const { paths, sshListen: listen } = options;
+  const readiness = { check: () => accepts(listen), timeoutMs: serverReadyMs, intervalMs: 50 };
+  const child = superviseJumpHost({ paths, listen, readiness, logger });
+  undo.add('jump host', () => child.stop());
+  const started = abortable(child.start(), signal);
+  started.catch(() => undefined);
+  return started;
 }
 
 /** Whether somebody listens there. */

@@ -6,7 +6,7 @@ import { endSurvivor } from '../../runtime/survivor.ts';
 import type { PoolPaths } from './pool-paths.ts';
 
 /** In the order in which they are ended. */
-const children = ['agent', 'gateway', 'server', 'etcd'];
+const children = ['agent', 'jump-host', 'gateway', 'server', 'etcd'];
 const stopTimeoutMs = 20_000;
 
 /** Ends what a `potluck up` that was killed left running. Answers the names of what it ended. */

@@ -1,6 +1,6 @@
 /** The folder of this machine that one instance sees as its own: accounts and keys of its sshd. Written by the agent alone. */
 import { createHash } from 'node:crypto';
-import { chmod, chown, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EntryFolders } from '../engine/engine.ts';
 import { accountFiles } from './account-files.ts';
@@ -61,8 +61,10 @@ export class EntryFolderKeeper {
     await giveToRoot(join(this.#options.directory, 'empty'), uid);
   }
 
-  async remove(instanceUid: string): Promise<void> {
-    await rm(this.#own(instanceUid), { recursive: true, force: true });
+  /** Removes those of instances that are not here any more. */
+  async keepOnly(isHere: (instanceUid: string) => boolean): Promise<void> {
+    const all = await readdir(join(this.#options.directory, 'instances')).catch(() => []);
+    for (const uid of all) if (!isHere(uid)) await rm(this.#own(uid), { recursive: true, force: true });
   }
 
   #own(instanceUid: string): string {

@@ -1,6 +1,6 @@
 /** Lets people into an instance: one sshd for each connection, started in its container from the toolbox. */
 import type { Duplex } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { finished, pipeline } from 'node:stream/promises';
 import type { Instance } from '../../api/generated/instance.ts';
 import { reasons } from '../../api/reasons.ts';
 import { secrets } from '../../api/resource-type.ts';
@@ -9,8 +9,8 @@ import type { EventRecorder } from '../../runtime/event-recorder.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import type { ContainerEntry, EntryEngine } from '../engine/docker-entry.ts';
 import { toolboxRoot } from '../toolbox/toolbox-contents.ts';
-import { StreamRefusal } from '../tunnel/stream-server.ts';
-import type { StreamHandler, StreamRequest } from '../tunnel/stream-server.ts';
+import { StreamRefusal } from '../tunnel/stream-handler.ts';
+import type { StreamHandler, StreamRequest } from '../tunnel/stream-handler.ts';
 import { readIdMaps } from './entry-folder.ts';
 import type { EntryFolderKeeper } from './entry-folder.ts';
 import { parseImageFacts } from './image-facts.ts';
@@ -58,17 +58,17 @@ export class SshHandler {
     const uid = instance.metadata.uid ?? '';
     const hostKey = await this.#hostKey(instance);
     const keys = instance.status?.ssh?.authorizedKeys ?? [];
-    await Promise.all([
-      folders.writeKeys(uid, [...new Set(keys.map(({ key }) => key))]),
-      folders.writeGreeting(uid, greeting(instance)),
-    ]);
+    await Promise.all([folders.writeKeys(uid, [...new Set(keys.map(({ key }) => key))]), folders.writeGreeting(uid, greeting(instance))]);
     const sshd = await this.#start(request, containerId, hostKey);
     const stream = request.accept();
-    sessions.add({ id: sessionId, instanceUid: uid, epoch: instance.status?.assignment?.epoch ?? 0, containerId, cgroup: sshd.cgroup }, (why) => sshd.cut(why));
+    sessions.add(
+      { id: sessionId, instanceUid: uid, epoch: instance.status?.assignment?.epoch ?? 0, containerId, cgroup: sshd.cgroup },
+      (why) => sshd.cut(why),
+    );
     try {
       await sshd.serve(stream, request.signal);
     } finally {
-      sshd.entry.stream.destroy();
+      sshd.entry?.stream.destroy();
       await sessions.closed(sessionId);
       this.#tellEnd(instance, sshd);
     }
@@ -79,22 +79,32 @@ export class SshHandler {
     const { toolsMissing, sessions, providerName } = this.#options;
     const name = nameOf(instance);
     if (container === undefined) throw new StreamRefusal(409, `instance ${name} has no container on provider ${providerName} yet`);
-    if (container.state === 'paused') throw new StreamRefusal(409, `instance ${name} is frozen on provider ${providerName}; its events say why`);
+    if (instance.spec.isolation === 'Sandboxed') {
+      throw new StreamRefusal(
+        403,
+        `instance ${name} is sandboxed: a session there could not be ended by itself; kubectl exec and potluck exec work`,
+      );
+    }
+    if (container.state === 'paused')
+      throw new StreamRefusal(409, `instance ${name} is frozen on provider ${providerName}; its events say why`);
     if (container.enterable !== true) {
-      const remedy = 'it can be entered once its container is made anew, as when its image or a variable changes, or it is deleted and created again';
+      const remedy =
+        'it can be entered once its container is made anew, as when its image or a variable changes, or it is deleted and created again';
       throw new StreamRefusal(409, `the container of instance ${name} was made before SSH was there; ${remedy}`);
     }
     const missing = toolsMissing();
     if (missing !== undefined) throw new StreamRefusal(503, `provider ${providerName} does not have the tools of SSH yet: ${missing}`);
     const open = sessions.openOf(instance.metadata.uid ?? '').length;
-    if (open >= mostPerInstance || sessions.isFull) throw new StreamRefusal(429, `instance ${name} has ${open} sessions, which is the most; close one`);
+    if (open >= mostPerInstance || sessions.isFull)
+      throw new StreamRefusal(429, `instance ${name} has ${open} sessions, which is the most; close one`);
     return container.id;
   }
 
   async #hostKey(instance: Instance): Promise<string> {
     const { uid = '', namespace = '' } = instance.metadata;
     const { hostKey: publicLine, hostKeySecretName: name } = instance.status?.ssh ?? {};
-    if (publicLine === undefined || name === undefined) throw new StreamRefusal(503, `instance ${nameOf(instance)} has no host key yet; try again in a moment`);
+    if (publicLine === undefined || name === undefined)
+      throw new StreamRefusal(503, `instance ${nameOf(instance)} has no host key yet; try again in a moment`);
     const cached = this.#hostKeys.get(`${uid} ${publicLine}`);
     if (cached !== undefined) return cached;
     let data;
@@ -141,14 +151,14 @@ export class SshHandler {
 
   /** Sockets of a forwarded agent stand there, whatever the image. */
   async #makeTemporary(containerId: string): Promise<void> {
-    const { stream } = await this.#options.engine.enter({ containerId, user: '0', command: [busybox, 'mkdir', '-p', '-m', '1777', '/tmp'], onStderr: () => undefined });
+    const { stream } = await this.#options.engine.enter({
+      containerId,
+      user: '0',
+      command: [busybox, 'mkdir', '-p', '-m', '1777', '/tmp'],
+      onStderr: () => undefined,
+    });
     stream.end();
-    await withTimeout(
-      (async () => {
-        for await (const _ of stream);
-      })(),
-      startTimeoutMs,
-    );
+    await withTimeout(finished(stream.resume()), startTimeoutMs);
   }
 
   #onLog({ instance, sessionId }: StreamRequest, sshd: StartedSshd, line: string): void {
@@ -181,7 +191,7 @@ export class SshHandler {
 class StartedSshd {
   readonly facts = Promise.withResolvers<ImageFacts>();
   readonly lines: LogLines;
-  entry!: ContainerEntry;
+  entry: ContainerEntry | undefined;
   cgroup = '';
   member: string | undefined;
   openedAtMs: number | undefined;
@@ -206,7 +216,7 @@ class StartedSshd {
   cut(why: string): void {
     this.whyCut ??= why;
     this.#stream?.destroy();
-    this.entry.stream.destroy();
+    this.entry?.stream.destroy();
   }
 
   /** Resolves when the connection is over. */
@@ -216,7 +226,8 @@ class StartedSshd {
       stream.destroy();
       return;
     }
-    const { stream: inside } = this.entry;
+    const inside = this.entry?.stream;
+    if (inside === undefined) return;
     inside.write('go\n');
     const incoming = pipeline(stream, inside, { signal }).finally(() => setTimeout(() => inside.destroy(), lingerMs).unref());
     // sshd that ended ends the connection; a client that hung up ends sshd.
@@ -232,7 +243,7 @@ class StartedSshd {
     try {
       this.facts.resolve(parseImageFacts(before));
     } catch (error) {
-      this.facts.reject(error as Error);
+      this.facts.reject(error);
     }
   }
 }

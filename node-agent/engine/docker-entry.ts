@@ -17,7 +17,7 @@ export interface EntryOptions {
   /** Whom the image runs as when absent. */
   user?: string;
   /** Never throws. */
-  onStderr(chunk: Buffer): void;
+  onStderr: (chunk: Buffer) => void;
 }
 
 export interface EntryEngine {

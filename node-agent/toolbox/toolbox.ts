@@ -2,7 +2,7 @@
  * Keeps the toolbox of this machine: what instances are entered by. It is looked at when the agent starts and once a day, made where it is
  * missing, damaged or of older packages, and swapped at once: instances that run see the new one, since what they have is the folder of all.
  */
-import { mkdir, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBackoff } from '../../api/backoff.ts';
@@ -15,6 +15,8 @@ import { verifiedManifest } from './manifest.ts';
 export interface ToolboxOptions {
   /** `$POTLUCK_HOME/toolbox`. */
   directory: string;
+  /** One that was made elsewhere for this kind of machine, for where there are no packages of Debian's: taken over instead. */
+  madeElsewhere?: string;
   logger: Logger;
 }
 
@@ -23,6 +25,7 @@ const retryBackoff = { baseMs: 10_000, capMs: 30 * 60_000 };
 
 /** In the folder of all. */
 const currentLink = 'current';
+const toolsFolder = 'tools';
 
 export class Toolbox {
   readonly #options: ToolboxOptions;
@@ -37,7 +40,7 @@ export class Toolbox {
 
   /** What instances see; stays the same for good. */
   get directory(): string {
-    return join(this.#options.directory, 'tools');
+    return join(this.#options.directory, toolsFolder);
   }
 
   /** Why nobody can be let in yet; undefined when they can. */
@@ -60,7 +63,7 @@ export class Toolbox {
   async #keep(): Promise<void> {
     const { signal } = this.#stopping;
     const backoff = createBackoff(retryBackoff, Math.random);
-    for (let waitMs = 0; await delay(waitMs, true, { signal }).catch(() => false); ) {
+    for (let waitMs = 0; await delay(waitMs, true, { signal }).catch(() => false);) {
       try {
         await this.#renew();
         backoff.reset();
@@ -79,6 +82,7 @@ export class Toolbox {
     const { logger } = this.#options;
     const { signal } = this.#stopping;
     if (!this.#isReady) this.#state = 'they are being made';
+    if (this.#options.madeElsewhere !== undefined) return this.#takeOver(this.#options.madeElsewhere);
     const architecture = await debianArchitecture(signal);
     const { apt, files } = await this.#findPackages();
     const id = toolboxId(files, architecture);
@@ -93,6 +97,18 @@ export class Toolbox {
     logger.info('the tools of SSH are ready', { megabytes: Math.round(bytes / 1e6), packages: files.length });
   }
 
+  async #takeOver(other: string): Promise<void> {
+    const name = await readlink(join(other, toolsFolder, currentLink)).catch(() => undefined);
+    if (name === undefined) throw new Error(`there are none in ${other} yet`);
+    if (this.#isReady && (await this.#currentName()) === name) return;
+    const work = await mkdtemp(join(this.directory, 'build-'));
+    await cp(join(other, toolsFolder, name), work, { recursive: true, verbatimSymlinks: true });
+    await chmod(work, 0o755);
+    await rm(join(this.directory, name), { recursive: true, force: true });
+    await rename(work, join(this.directory, name));
+    await this.#use(name);
+  }
+
   /** The machine's own lists of packages may be missing, or name files that the mirror does not have any more. */
   async #findPackages(): Promise<{ apt: AptSource; files: PackageFile[] }> {
     const { signal } = this.#stopping;
@@ -101,7 +117,9 @@ export class Toolbox {
       return { apt, files: await apt.files() };
     } catch (error) {
       signal.throwIfAborted();
-      this.#options.logger.info('fetching lists of packages for the tools of SSH', { why: error instanceof Error ? error.message : String(error) });
+      this.#options.logger.info('fetching lists of packages for the tools of SSH', {
+        why: error instanceof Error ? error.message : String(error),
+      });
       const apt = await AptSource.fresh(join(this.#options.directory, 'apt'), signal);
       return { apt, files: await apt.files() };
     }
@@ -112,7 +130,8 @@ export class Toolbox {
     const name = await this.#currentName();
     const manifest = name === undefined ? undefined : await verifiedManifest(join(this.directory, name));
     this.#isReady = manifest?.scripts === scriptsId();
-    if (name !== undefined && !this.#isReady) this.#options.logger.info('the tools of SSH are not whole, or of another version, and are made anew');
+    if (name !== undefined && !this.#isReady)
+      this.#options.logger.info('the tools of SSH are not whole, or of another version, and are made anew');
   }
 
   async #currentName(): Promise<string | undefined> {
@@ -121,7 +140,9 @@ export class Toolbox {
 
   /** By one rename; what is not used any more goes. Programs that run keep what they opened. */
   async #use(name: string): Promise<void> {
-    if ((await verifiedManifest(join(this.directory, name))) === undefined) throw new Error('what was just made is not whole; is the disk full?');
+    const manifest = await verifiedManifest(join(this.directory, name));
+    if (manifest === undefined) throw new Error('what was just made is not whole; is the disk full?');
+    if (manifest.scripts !== scriptsId()) throw new Error('they are of another version of Potluck');
     const link = join(this.directory, '.next');
     await rm(link, { force: true });
     await symlink(name, link);

@@ -9,6 +9,7 @@ import type { ReadStreamRequest } from '../../api/stream-request.ts';
 import { refusalStatus } from '../../api/stream-status.ts';
 import type { Status } from '../../api/status.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { cutStream } from '../../runtime/splice.ts';
 import { StreamBudget } from '../../runtime/stream-budget.ts';
 import type { ObservedContainer } from '../engine/engine.ts';
 import { judgeStream } from './judge-stream.ts';
@@ -110,6 +111,8 @@ export class StreamServer {
     const open: OpenStream = { request, stream, abort: new AbortController(), container: verdict.container };
     this.#open.add(open);
     stream.once('close', () => open.abort.abort());
+    // The other end gave up; 'close' would wait for somebody to read to the end.
+    stream.once('aborted', () => end(open, 'the other end gave the stream up'));
     try {
       await this.#handle(open, verdict);
     } finally {
@@ -154,7 +157,7 @@ export class StreamServer {
       if (error instanceof StreamRefusal && !stream.headersSent) refuse(stream, refusalStatus(error.code, error.message));
       else {
         if (!abort.signal.aborted) logger.error('a stream failed', { kind, stream: sessionId, instance: instance.metadata.name, error });
-        if (stream.headersSent) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+        if (stream.headersSent) cutStream(stream, new Error('the stream failed'));
         else refuse(stream, refusalStatus(500, 'the agent failed'));
       }
     }
@@ -168,8 +171,9 @@ function isSameRun({ container, request }: OpenStream, now: ObservedContainer | 
 
 /** The other end learns that it was cut: a clean end would look as if all was said. */
 function end({ stream, abort }: OpenStream, why: string): void {
-  abort.abort(new Error(why));
-  if (!stream.destroyed) stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+  const error = new Error(why);
+  cutStream(stream, error);
+  abort.abort(error);
 }
 
 /** The handler is done; what the other end still sends is of no use. */

@@ -11,6 +11,7 @@ import { DialError, dialGateway } from './dial-gateway.ts';
 import type { DialedTunnel, TunnelIdentity } from './dial-gateway.ts';
 import type { GatewayDirectory } from './gateway-directory.ts';
 import { orderGateways } from './order-gateways.ts';
+import type { KnownGateway } from './order-gateways.ts';
 import { watchWaking } from './wake-watch.ts';
 
 export interface TunnelOptions {
@@ -121,20 +122,32 @@ export class Tunnel {
     return this.#stopping.signal.aborted;
   }
 
-  /** One attempt at each gateway. @throws {DialError} the last one's */
+  /** One attempt at each gateway, and at those that the API then knows besides. @throws {DialError} the last one's */
   async #round(): Promise<DialedTunnel & { gateway: string }> {
-    const { directory, identity, logger, providerUid } = this.#options;
-    const { signal } = this.#stopping;
-    const refreshed = directory.refresh(signal);
+    const { directory, identity } = this.#options;
+    const refreshed = directory.refresh(this.#stopping.signal);
     if (directory.known.length === 0) await refreshed;
-    let last = new DialError('unreachable', 'no gateway is known');
     const own = await identity();
-    for (const { name, addresses } of this.#unavoided(orderGateways(providerUid, directory.known))) {
+    const { known } = directory;
+    try {
+      return await this.#dialEach(known, own);
+    } catch (error) {
+      if (this.#isStopping()) throw error;
+      await refreshed;
+      if (directory.known === known) throw error;
+      return await this.#dialEach(directory.known, own);
+    }
+  }
+
+  async #dialEach(gateways: readonly KnownGateway[], identity: TunnelIdentity): Promise<DialedTunnel & { gateway: string }> {
+    const { logger, providerUid } = this.#options;
+    const { signal } = this.#stopping;
+    let last = new DialError('unreachable', 'no gateway is known');
+    for (const { name, addresses } of this.#unavoided(orderGateways(providerUid, gateways))) {
       for (const address of addresses) {
-        if (signal.aborted) throw last;
+        if (this.#isStopping()) throw last;
         try {
-          const dialed = await dialGateway({ address, identity: own, connectTimeoutMs, answerTimeoutMs, signal });
-          return { ...dialed, gateway: name };
+          return { ...(await dialGateway({ address, identity, connectTimeoutMs, answerTimeoutMs, signal })), gateway: name };
         } catch (error) {
           if (!(error instanceof DialError)) throw error;
           logger.debug('a gateway cannot be reached', { gateway: name, error });

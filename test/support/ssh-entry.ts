@@ -14,7 +14,7 @@ import { SshHandler } from '../../node-agent/access/ssh-handler.ts';
 import { SshSessions } from '../../node-agent/access/ssh-sessions.ts';
 import { createDockerEngine } from '../../node-agent/engine/docker-engine.ts';
 import { createEntryEngine } from '../../node-agent/engine/docker-entry.ts';
-import { StreamRefusal } from '../../node-agent/tunnel/stream-server.ts';
+import { StreamRefusal } from '../../node-agent/tunnel/stream-handler.ts';
 import { silentLogger } from '../../runtime/logger.ts';
 import { makeSshKeyPair } from '../../runtime/ssh-key-pair.ts';
 import { testToolbox } from './toolbox.ts';
@@ -55,7 +55,13 @@ export async function startSshEntry(socketPath: string): Promise<SshEntry> {
   const containers: string[] = [];
   const events: { reason: string; message: string }[] = [];
   const secrets = new Map<string, Record<string, string>>();
-  const sessions = new SshSessions({ providerUid, instanceOf: (uid) => all.get(uid), cgroups, path: join(directory, 'sessions.json'), logger: silentLogger });
+  const sessions = new SshSessions({
+    providerUid,
+    instanceOf: (uid) => all.get(uid),
+    cgroups,
+    path: join(directory, 'sessions.json'),
+    logger: silentLogger,
+  });
   await sessions.start();
   const handler = new SshHandler({
     client: { get: (_: unknown, { name }: { name: string }) => Promise.resolve({ data: secrets.get(name) }) } as never,
@@ -78,7 +84,11 @@ export async function startSshEntry(socketPath: string): Promise<SshEntry> {
   }
   const { file: keyFile, publicKey } = await makeKey('id');
 
-  async function make(name: string, image: string, command: readonly string[] = ['/.potluck/current/bin/busybox', 'sleep', '100000']): Promise<EnteredInstance> {
+  async function make(
+    name: string,
+    image: string,
+    command: readonly string[] = ['/.potluck/current/bin/busybox', 'sleep', '100000'],
+  ): Promise<EnteredInstance> {
     const uid = randomUUID();
     const pair = makeSshKeyPair(name);
     const encode = (text: string): string => Buffer.from(text).toString('base64');
@@ -86,7 +96,16 @@ export async function startSshEntry(socketPath: string): Promise<SshEntry> {
     const limits = { cpuMillis: 1000, cpuShares: 1024, cpuset: '0-1', memoryBytes: 512e6, memoryReservationBytes: 0, pids: 200 };
     const labels = { [providerLabel]: providerUid, [instanceUidLabel]: uid };
     const entry = await folders.prepare(uid);
-    const containerId = await engine.createContainer({ name: `ssh-${name}-${uid}`, image, command, env: [{ name: 'GIVEN', value: 'a "b" \\c $d #e' }], hostname: name, labels, limits, entry });
+    const containerId = await engine.createContainer({
+      name: `ssh-${name}-${uid}`,
+      image,
+      command,
+      env: [{ name: 'GIVEN', value: 'a "b" \\c $d #e' }],
+      hostname: name,
+      labels,
+      limits,
+      entry,
+    });
     containers.push(containerId);
     await engine.startContainer(containerId);
     const instance: Instance = {
@@ -165,7 +184,7 @@ async function run(command: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     execFile(command, [...args], { maxBuffer: 64e6 }, (error, stdout) => {
       if (error === null) resolve(stdout);
-      else reject(error);
+      else reject(new Error(`${command} failed`, { cause: error }));
     });
   });
 }

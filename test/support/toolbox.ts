@@ -1,4 +1,4 @@
-/** The toolbox of this machine, made once for this user (half a minute) and kept: `$POTLUCK_TEST_TOOLBOX`, or in the user's cache. */
+/** The toolbox of this machine, made once for this user (half a minute) and kept: `$POTLUCK_TOOLBOX`, or in the user's cache. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Toolbox } from '../../node-agent/toolbox/toolbox.ts';
@@ -7,7 +7,7 @@ import { eventually } from './eventually.ts';
 
 /** Answers the folder that instances see. */
 export async function testToolbox(): Promise<string> {
-  const directory = process.env['POTLUCK_TEST_TOOLBOX'] ?? join(homedir(), '.cache/potluck/toolbox');
+  const directory = process.env['POTLUCK_TOOLBOX'] ?? join(homedir(), '.cache/potluck/toolbox');
   const toolbox = new Toolbox({ directory, logger: silentLogger });
   await toolbox.start();
   try {

@@ -28,14 +28,11 @@ import type { TestDockerd } from './dockerd.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
 import { importTestImage, testImage } from './image.ts';
+import { startPortServices } from './port-services.ts';
 import { startPotluck } from './processes.ts';
 import type { TestProcess } from './processes.ts';
 import { startTestGateway } from './test-gateway.ts';
 import type { TestGateway } from './test-gateway.ts';
-
-/** Echoes on 7, swallows on 9 and then says so, pours without end on 19, says hello first on 25, holds its tongue on 30. */
-const ports = ['7 -e cat', '9 -e sh -c "cat > /dev/null; echo done"', '19 -e cat /dev/zero', '25 -e echo hello', '30 -e sleep 1000'];
-export const servePorts = ['sh', '-c', `${ports.map((port) => `nc -ll -p ${port} & `).join('')} wait`];
 
 export type Tunnel = NonNullable<NonNullable<Provider['status']>['tunnel']>;
 
@@ -46,6 +43,7 @@ export class TunnelWorld {
   readonly admin: KubeClient;
   readonly pki: Pki;
   readonly gateways = new Map<string, TestProcess>();
+  readonly #services: (() => Promise<void>)[] = [];
   readonly #ports = new Map<string, number>();
   #own: TestGateway | undefined;
   #agent: TestProcess | undefined;
@@ -118,8 +116,8 @@ export class TunnelWorld {
     return join(this.api.home, `${name}.log`);
   }
 
-  /** Creates an instance that serves {@link servePorts}, bound to the provider, and waits until it runs. */
-  async run(name: string, command: readonly string[] = servePorts): Promise<void> {
+  /** Creates an instance, bound to the provider, waits until it runs, and serves what `port-services-process.ts` does in its network. */
+  async run(name: string): Promise<void> {
     const key = { namespace: 'default', name };
     await this.admin.create(instances, {
       apiVersion: 'potluck.dev/v1alpha1',
@@ -127,7 +125,7 @@ export class TunnelWorld {
       metadata: { ...key, finalizers: ['potluck.dev/container'] },
       spec: {
         image: testImage,
-        command: [...command],
+        command: ['sleep', '100000'],
         resources: { requests: { cpu: '250m', memory: '32Mi', disk: '64Mi' }, limits: { cpu: '1', memory: '128Mi', pids: '256' } },
       },
     });
@@ -139,6 +137,7 @@ export class TunnelWorld {
       },
       { timeoutMs: 30_000, what: `${name} to run` },
     );
+    this.#services.push(await startPortServices(`/proc/${await this.#pid(name)}/ns/net`));
   }
 
   async bind(name: string, epoch: number): Promise<void> {
@@ -156,9 +155,13 @@ export class TunnelWorld {
 
   /** Output of a command of ours in the network of an instance. */
   async inInstance(name: string, command: string, ...args: string[]): Promise<string> {
+    return runCommand('nsenter', [`--net=/proc/${await this.#pid(name)}/ns/net`, command, ...args]);
+  }
+
+  async #pid(name: string): Promise<number> {
     const { uid = '' } = (await this.admin.get(instances, { namespace: 'default', name })).metadata;
     const { State } = await new Docker({ socketPath: this.dockerd.socketPath }).getContainer(containerName(uid)).inspect();
-    return runCommand('nsenter', [`--net=/proc/${State.Pid}/ns/net`, command, ...args]);
+    return State.Pid;
   }
 
   async tunnel(): Promise<Tunnel | undefined> {
@@ -189,6 +192,7 @@ export class TunnelWorld {
   }
 
   async stop(): Promise<void> {
+    for (const stop of this.#services) await stop();
     await this.#agent?.stop();
     await this.#own?.stop();
     for (const gateway of this.gateways.values()) await gateway.stop();

@@ -41,7 +41,7 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
       yaml: 'node-agent/owner-policy',
     },
   },
-  gateway: { layer: 3, packages: {} },
+  gateway: { layer: 3, packages: { ssh2: 'gateway/ssh' } },
   cli: {
     layer: 3,
     packages: { yaml: 'cli' },

@@ -41,7 +41,16 @@ async function runMocha(step: MochaStep, context: StepContext): Promise<TestCoun
   if (globSync([...step.spec], { cwd: context.root }).length === 0) return oneFailure(`${step.name}: there is no test`);
   const countsFile = join(context.directory, `${step.name}.json`);
   const env = { ...context.env, [countsFileVariable]: countsFile };
-  const args = ['--no-config', '--timeout', '20000', '--reporter', './tools/test-run/counting-reporter.ts', ...context.mochaArguments];
+  const args = [
+    '--no-config',
+    '--require',
+    './test/support/toolbox-environment.mjs',
+    '--timeout',
+    '20000',
+    '--reporter',
+    './tools/test-run/counting-reporter.ts',
+    ...context.mochaArguments,
+  ];
   const end = await run('mocha', [...args, ...step.spec], { ...context, env }, step.timeoutMs, countsFile);
   const counts = await readCounts(countsFile);
   if (counts === undefined) return oneFailure(`${step.name}: mocha did not come to its end, ${describeEnd(end)}`);
