@@ -208,8 +208,7 @@ export class RunningAgent {
       keptLogs: options.keptLogs,
       entryOf: (uid) => this.#ssh.entryOf(uid),
     });
-    const { metrics } = options;
-    this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
+    this.#manager = createManager({ logger, ...(options.metrics === undefined ? {} : { metrics: options.metrics }) });
     this.#manager.add(this.#convergence);
     this.#access = this.#makeAccess();
   }

@@ -11,6 +11,9 @@ const longestMessage = 1024 * 1024;
 
 export class WebSocketConnection extends Duplex {
   readonly #messages: WebSocketStream;
+  /** What came before may still wait to be read. */
+  #hasReceivedEnd = false;
+  #hasSentEnd = false;
 
   /** The socket is this stream's from now on. */
   constructor(socket: Duplex, head: Buffer, side: WebSocketOptions['side']) {
@@ -18,8 +21,10 @@ export class WebSocketConnection extends Duplex {
     this.#messages = new WebSocketStream(socket, head, { side, maxMessageBytes: longestMessage });
     this.#messages
       .on('data', (message: Buffer) => {
-        if (message.length === 0) this.push(null);
-        else if (!this.push(message)) this.#messages.pause();
+        if (message.length === 0) {
+          this.#hasReceivedEnd = true;
+          this.push(null);
+        } else if (!this.push(message)) this.#messages.pause();
       })
       .on('error', (error) => this.destroy(error))
       .on('end', () => this.#onClose())
@@ -35,6 +40,7 @@ export class WebSocketConnection extends Duplex {
   }
 
   override _final(done: (error?: Error | null) => void): void {
+    this.#hasSentEnd = true;
     this.#messages.write(Buffer.alloc(0), done);
   }
 
@@ -46,6 +52,6 @@ export class WebSocketConnection extends Duplex {
   }
 
   #onClose(): void {
-    if (!this.readableEnded || !this.writableFinished) this.destroy(new Error('the other end hung up'));
+    if (!this.#hasReceivedEnd || !this.#hasSentEnd) this.destroy(new Error('the other end hung up'));
   }
 }
