@@ -271,21 +271,28 @@ describe('streams to instances', function () {
   }
 
   it('of who stops reading hold no memory and hold up nobody', async () => {
+    const echo = async (): Promise<number> => {
+      const startedAt = performance.now();
+      assert.equal((await ended(await openExec(['echo', 'hi'])))[0]?.toString(), '\u0001hi\n');
+      return performance.now() - startedAt;
+    };
+    // What the first of them take is not theirs alone.
+    for (let round = 0; round < 10; round += 1) await echo();
+    const before = process.memoryUsage();
     const stalled = await Promise.all(Array.from({ length: 4 }, () => openExec(['cat', '/dev/zero'])));
     // It begins to flow with the first read; now nobody reads.
     for (const stream of stalled) stream.pause();
-    globalThis.gc?.();
-    const before = process.memoryUsage().rss;
     let slowestMs = 0;
-    for (let round = 0; round < 10; round += 1) {
-      const startedAt = performance.now();
-      assert.equal((await ended(await openExec(['echo', 'hi'])))[0]?.toString(), '\u0001hi\n');
-      slowestMs = Math.max(slowestMs, performance.now() - startedAt);
+    for (let round = 0; round < 20; round += 1) {
+      slowestMs = Math.max(slowestMs, await echo());
       await delay(100);
     }
-    const grown = (process.memoryUsage().rss - before) / 1024 ** 2;
+    // Client, API server, gateway and agent are all in this process; what waits is in buffers, and what the rounds leave for the collector is not.
+    const now = process.memoryUsage();
+    const grown = (now.external - before.external) / 1024 ** 2;
+    const grownInAll = (now.rss - before.rss) / 1024 ** 2;
     for (const stream of stalled) stream.destroy();
-    assert.ok(grown < 50, `${grown} MiB`);
+    assert.ok(grown < 50 && grownInAll < 150, `${grown} MiB of buffers, ${grownInAll} MiB in all`);
     assert.ok(slowestMs < 3_000, `${slowestMs} ms`);
     await eventually(async () => assert.ok(!(await programs()).includes('cat /dev/zero')), { timeoutMs: 5_000, what: 'all to be ended' });
   });
