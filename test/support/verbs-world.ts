@@ -41,7 +41,10 @@ export class VerbsWorld {
     const [api, dockerd] = await Promise.all([startTestApiServer({ ...options, streamBackends }), startTestDockerd()]);
     await importTestImage(dockerd.socketPath);
     const gateway = await startTestGateway(api, 'one', {}, { port, log: logger });
-    const agent = await BoundAgent.start(api, 'desktop', { engine: { kind: 'socket', socketPath: dockerd.socketPath } });
+    const agent = await BoundAgent.start(api, 'desktop', {
+      engine: { kind: 'socket', socketPath: dockerd.socketPath },
+      usageIntervalMs: 1_000,
+    });
     await eventually(async () => assert.ok((await agent.admin.get(providers, { name: 'desktop' })).status?.tunnel?.connectedAt), {
       timeoutMs: 15_000,
       what: 'the provider to be connected',
