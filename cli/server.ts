@@ -47,8 +47,8 @@ const flags = {
     description: 'which users stand for which objects; default the one that comes with Potluck',
   },
   'stream-backend': {
-    type: 'string',
-    value: 'NAME=URL[,NAME=URL]',
+    type: 'list',
+    value: 'NAME=URL',
     description: 'who answers what the mirrors leave to a backend, as gateway=https://127.0.0.1:6444',
   },
   'audit-policy-file': { type: 'string', value: 'FILE', description: 'what is written to the audit log: a Policy of audit.k8s.io/v1' },

@@ -6,6 +6,7 @@ import type { Provider } from '../api/generated/provider.ts';
 import { instanceUidLabel } from '../api/names.ts';
 import { reasons } from '../api/reasons.ts';
 import { instances, providers } from '../api/resource-type.ts';
+import type { StreamKind } from '../api/stream-protocol.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
 import { createInformer } from '../client/kube-informer.ts';
@@ -15,16 +16,16 @@ import type { EventRecorder } from '../runtime/event-recorder.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
-import { SshAccess } from './access/ssh-access.ts';
 import { createAccessHandlers } from './access/access-handlers.ts';
 import type { KeptLogs } from './access/kept-logs.ts';
+import { SshAccess } from './access/ssh-access.ts';
 import { Convergence } from './convergence.ts';
 import { imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
-import type { EntryEngine } from './engine/docker-entry.ts';
 import type { ContainerAccess } from './engine/container-access.ts';
+import type { EntryEngine } from './engine/docker-entry.ts';
 import type { Engine } from './engine/engine.ts';
 import type { WallState } from './engine/walls/wall-state.ts';
 import { createImageStore } from './image-store.ts';
@@ -52,6 +53,7 @@ import { DiskWatch } from './limits/disk-watch.ts';
 import { EnforcementProber } from './limits/probes/enforcement-prober.ts';
 import { ProviderReporter } from './provider-reporter.ts';
 import type { TunnelIdentity } from './tunnel/dial-gateway.ts';
+import type { StreamHandler } from './tunnel/stream-handler.ts';
 import { InstanceAccess } from './tunnel/instance-access.ts';
 import { readBtrfsUsage } from './usage/btrfs-disk-usage.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
@@ -203,10 +205,10 @@ export class RunningAgent {
       wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
       disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
-      entryOf: (uid) => this.#ssh.entryOf(uid),
       keptLogs: options.keptLogs,
+      entryOf: (uid) => this.#ssh.entryOf(uid),
     });
-    this.#manager = createManager({ logger, ...(options.metrics && { metrics: options.metrics }) });
+    this.#manager = createManager({ logger, ...(options.metrics === undefined ? {} : { metrics: options.metrics }) });
     this.#manager.add(this.#convergence);
     this.#access = this.#makeAccess();
   }
@@ -242,15 +244,11 @@ export class RunningAgent {
       containers: (uid: string) => this.#observed.byInstance.get(uid) ?? [],
       lastEnd: (uid: string) => journal.entries.get(uid)?.lastEnd,
     };
-    const handlers = createAccessHandlers({ access, kept, world, recorder: this.#recorder, logger });
-    return new InstanceAccess({
-      client,
-      home,
-      identity: tunnelIdentity,
-      world,
-      handlers: [...handlers, ['ssh', this.#ssh.handle]],
-      logger,
-    });
+    const handlers: [StreamKind, StreamHandler][] = [
+      ...createAccessHandlers({ access, kept, world, recorder: this.#recorder, logger }),
+      ['ssh', this.#ssh.handle],
+    ];
+    return new InstanceAccess({ client, home, identity: tunnelIdentity, world, handlers, logger });
   }
 
   #makeProber(): EnforcementProber {

@@ -22,6 +22,7 @@ import type { RequestInfo, ResourceRequest } from './request-info.ts';
 import { parseRequest } from './request-info.ts';
 import type { ResourceCall } from './resource-routes.ts';
 import { answerResource, presentationOf, requireServed } from './resource-routes.ts';
+import { shownUrl } from './shown-url.ts';
 import { serverVersion } from './server-version.ts';
 import { answerTokenRequest, isTokenRequest } from './token-request-route.ts';
 import { watchEncoder } from './watch-encoder.ts';
@@ -266,7 +267,7 @@ class Exchange {
   fields(): Record<string, unknown> {
     const { method, url = '', headers, socket } = this.request;
     const client = { user: this.requester?.user.name, userAgent: headers['user-agent'], address: socket.remoteAddress };
-    return { method, url: url.slice(0, 500), ...client };
+    return { method, url: shownUrl(url.slice(0, 500)), ...client };
   }
 }
 

@@ -9,6 +9,8 @@ import { pipeline } from 'node:stream/promises';
 import type { Status } from '../../api/status.ts';
 import type { StreamKind, StreamParameters } from '../../api/stream-protocol.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { splice } from '../../runtime/splice.ts';
+import { connectionProtocol, WebSocketConnection } from '../../runtime/web-socket-connection.ts';
 import type { Backend } from '../backend.ts';
 import { TunnelError, type Hub, type TunnelReason } from '../hub.ts';
 import {
@@ -34,7 +36,7 @@ export interface StreamBackendOptions {
 }
 
 const tunnelledSpdy = `SPDY/3.1+${portForwardProtocol}`;
-const webSocketForwards = [tunnelledSpdy, ...webSocketProtocols] as const;
+const webSocketForwards = [connectionProtocol, tunnelledSpdy, ...webSocketProtocols] as const;
 
 export class StreamBackend implements Backend {
   readonly #hub: Hub;
@@ -180,6 +182,12 @@ export class StreamBackend implements Backend {
       return;
     }
     const ports = parsePorts(asked.query);
+    if (protocol === connectionProtocol && ports?.length === 1) {
+      const tunnel = await open(ports[0] ?? 0);
+      acceptUpgrade(socket, request, transport, protocol);
+      await splice(new WebSocketConnection(socket, head, 'server'), tunnel);
+      return;
+    }
     if (ports === undefined) throw new RequestError(400, 'BadRequest', 'the query must have the ports, as ?ports=80&ports=443');
     acceptUpgrade(socket, request, transport, protocol);
     await serveWebSocketPortForward(socket, head, ports, open);

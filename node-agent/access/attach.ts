@@ -23,8 +23,8 @@ export function createAttachHandler(access: ContainerAccess): StreamHandler {
       const frames = accept();
       // Instances have no terminal, and so no size.
       const process: CommandProcess = { stream, tty: false, resize: () => undefined };
-      void relayInput(frames, process);
-      await relayOutput(process, frames).catch(cut);
+      void relayInput(frames, process, signal);
+      await relayOutput(process, frames, signal).catch(cut);
       // What the process ended with is the instance's, not the stream's.
       if (frames.writable) frames.end(encodeFrame(channels.error, JSON.stringify(exitStatus(0))));
     } finally {

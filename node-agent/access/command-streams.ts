@@ -1,9 +1,9 @@
 /** Between the frames of a stream and the plain input and outputs of a process in a container, each at the pace of who reads. */
-import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { channels, createFrameReader, encodeFrame, type Frame } from '../../runtime/stream-frames.ts';
 import type { TerminalSize } from '../engine/container-access.ts';
 import { DockerOutputDecoder } from '../engine/docker-output.ts';
+import { drained } from './drained.ts';
 
 export interface CommandProcess {
   stream: Duplex;
@@ -13,26 +13,29 @@ export interface CommandProcess {
 
 const mostColumns = 10_000;
 
-/** Resolves when the process' outputs have ended and are written, the input aside. Rejects when the frames cannot be written. */
-export async function relayOutput({ stream, tty }: CommandProcess, frames: Duplex): Promise<void> {
+/** Resolves when the process' outputs have ended and are written, the input aside, or nobody takes them any more. */
+export async function relayOutput({ stream, tty }: CommandProcess, frames: Duplex, signal: AbortSignal): Promise<void> {
   const decoder = new DockerOutputDecoder();
   for await (const bytes of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     const encoded = tty
       ? [encodeFrame(channels.stdout, bytes)]
       : decoder.push(bytes).map(({ output, content }) => encodeFrame(output === 2 ? channels.stderr : channels.stdout, content));
-    for (const frame of encoded) if (frames.writable && !frames.write(frame)) await drained(frames);
+    for (const frame of encoded) {
+      if (signal.aborted) return;
+      if (frames.writable && !frames.write(frame)) await drained(frames, signal);
+    }
   }
 }
 
 /** Resolves when the frames have ended. The stream of frames is left as it is: the process may have more to say. */
-export async function relayInput(frames: Duplex, { stream, resize }: CommandProcess): Promise<void> {
+export async function relayInput(frames: Duplex, { stream, resize }: CommandProcess, signal: AbortSignal): Promise<void> {
   const reader = createFrameReader();
   frames.pipe(reader);
   frames.once('close', () => reader.destroy());
   try {
     for await (const { channel, content } of reader as AsyncIterable<Frame>) {
       if (channel === channels.stdin) {
-        if (stream.writable && !stream.write(content)) await drained(stream);
+        if (stream.writable && !stream.write(content)) await drained(stream, signal);
       } else if (channel === channels.close && content[0] === channels.stdin) stream.end();
       else if (channel === channels.resize) {
         const size = readSize(content);
@@ -55,10 +58,4 @@ export function readSize(content: Buffer): TerminalSize | undefined {
   } catch {
     return undefined;
   }
-}
-
-async function drained(stream: Duplex): Promise<void> {
-  const ended = new AbortController();
-  const options = { signal: ended.signal };
-  await Promise.race([once(stream, 'drain', options), once(stream, 'close', options)]).finally(() => ended.abort());
 }

@@ -44,8 +44,8 @@ async function runCommand({ access, cgroups, logger }: ExecHandlerOptions, reque
   try {
     // Throws when the stream is gone already.
     const frames = accept();
-    void relayInput(frames, process);
-    await relayOutput(process, frames).catch(cut);
+    void relayInput(frames, process, signal);
+    await relayOutput(process, frames, signal).catch(cut);
     if (signal.aborted) return;
     const status = await endOf(access, execId, signal);
     if (frames.writable) frames.end(encodeFrame(channels.error, JSON.stringify(status)));

@@ -1,18 +1,24 @@
 /** Writes a log as it was asked for, at the pace of who reads. */
-import { once } from 'node:events';
 import type { Writable } from 'node:stream';
+import { drained } from './drained.ts';
 import type { LogMessage } from './log-messages.ts';
 
 const newline = 0x0a;
 
 export class LogWriter {
   readonly #out: Writable;
+  readonly #signal: AbortSignal;
   readonly #timestamps: boolean;
   #left: number;
   #isAtStart = true;
 
-  constructor(out: Writable, { timestamps = false, limitBytes = Infinity }: { timestamps?: boolean; limitBytes?: number }) {
+  constructor(
+    out: Writable,
+    signal: AbortSignal,
+    { timestamps = false, limitBytes = Infinity }: { timestamps?: boolean; limitBytes?: number },
+  ) {
     this.#out = out;
+    this.#signal = signal;
     this.#timestamps = timestamps;
     this.#left = limitBytes;
   }
@@ -29,8 +35,6 @@ export class LogWriter {
     const part = line.length > this.#left ? line.subarray(0, this.#left) : line;
     this.#left -= part.length;
     if (!this.#out.writable || this.#out.write(part)) return;
-    const ended = new AbortController();
-    const options = { signal: ended.signal };
-    await Promise.race([once(this.#out, 'drain', options), once(this.#out, 'close', options)]).finally(() => ended.abort());
+    await drained(this.#out, this.#signal);
   }
 }

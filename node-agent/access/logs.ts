@@ -43,7 +43,7 @@ export function createLogHandler({ access, kept, world }: LogHandlerOptions): St
       throw refusalOf(error);
     });
     const out = accept();
-    const writer = new LogWriter(out, asked);
+    const writer = new LogWriter(out, signal, asked);
     let present = container;
     let sinceNanos = 0n;
     const copy = async (messages: AsyncIterable<LogMessage>): Promise<void> => {

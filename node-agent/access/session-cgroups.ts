@@ -35,7 +35,13 @@ export class SessionCgroups {
     if (!parent.includes(containerId)) throw new Error(`process ${pid} is not in the control group of container ${containerId}`);
     const path = join(parent, `${prefix}${sessionId}`);
     await mkdir(path, { recursive: true });
-    await writeFile(join(path, 'cgroup.procs'), String(pid));
+    try {
+      await writeFile(join(path, 'cgroup.procs'), String(pid));
+    } catch (error) {
+      // The process ended meanwhile: nobody would take the group away.
+      await rmdir(path).catch(() => undefined);
+      throw error;
+    }
     return path;
   }
 

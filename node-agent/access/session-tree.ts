@@ -4,6 +4,7 @@
  */
 import { readFile, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { killQuietly } from '../../runtime/survivor.ts';
 import type { SessionCgroups } from './session-cgroups.ts';
 
@@ -19,6 +20,7 @@ export interface SessionRoot {
 
 /** Rounds until nothing new is found: each catches what was started during the one before. */
 const mostRounds = 5;
+const releaseMs = 10;
 
 export class SessionTree {
   readonly #cgroups: SessionCgroups;
@@ -58,10 +60,19 @@ export class SessionTree {
 
   /** The program ended by itself: what it left running was meant to go on, and is the container's from now on. */
   async release(): Promise<void> {
-    for (const pid of await pidsOf(this.#group)) {
-      await writeFile(join(dirname(this.#group), 'cgroup.procs'), String(pid), { flag: 'r+' }).catch(() => undefined);
+    for (let round = 0; round < mostRounds; round += 1) {
+      for (const pid of await pidsOf(this.#group)) {
+        await writeFile(join(dirname(this.#group), 'cgroup.procs'), String(pid), { flag: 'r+' }).catch(() => undefined);
+      }
+      try {
+        await rmdir(this.#group);
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+        // Something in it just ends.
+        await delay(releaseMs * 2 ** round);
+      }
     }
-    await rmdir(this.#group).catch(() => undefined);
   }
 
   /** Of this session, in the container's own group. */

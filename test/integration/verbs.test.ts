@@ -22,7 +22,7 @@ function sha256(bytes: Buffer): string {
 }
 
 describe('kubectl’s verbs', function () {
-  this.timeout(90_000);
+  this.timeout(120_000);
   let world: VerbsWorld;
   let old: string;
   let folder: string;
@@ -169,7 +169,7 @@ describe('kubectl’s verbs', function () {
         const { child } = spawn(program(), ['port-forward', 'web', ':81']);
         const forward = await untilForwarding(child);
         await exchange(forward.port, Buffer.from('x')).catch(() => undefined);
-        await until(forward.output, /nothing listens on port 81 of web/);
+        await until(() => forward.output(), /nothing listens on port 81 of web/);
       });
 
       it('logs: the end, since, with times, and not more than asked for', async () => {
@@ -219,8 +219,22 @@ describe('kubectl’s verbs', function () {
         assert.equal((await kubectl(['exec', 'nothing', '--', 'true'])).code, 1);
       });
 
-      it('get, and top', async () => {
+      it('get, get -w, and top', async () => {
         assert.match((await kubectl(['get', 'pods,nodes'])).stdout, /pod\/web +1\/1 +Running[^]*node\/desktop/);
+        const name = `seen-${which.replace('.', '-')}`;
+        const { output } = spawn(program(), ['get', 'pods', '-w']);
+        await until(output, /web +1\/1/);
+        await world.run(name, 'sleep 100000');
+        await until(output, new RegExp(`${name} +0/1 +Pending[^]*${name} +1/1 +Running`, 'u'));
+        await world.agent.admin.patch(instances, { namespace: 'default', name }, { spec: { powerState: 'Stopped' } });
+        await until(output, new RegExp(`${name} +0/1 +Stopped`, 'u'));
+        await eventually(
+          async () => {
+            assert.match((await kubectl(['top', 'pods'])).stdout, /web +\d+m +\d+Mi/);
+            assert.match((await kubectl(['top', 'nodes'])).stdout, /desktop +\d+m +\d+% +\d+Mi +\d+%/);
+          },
+          { timeoutMs: 60_000, what: 'usage', intervalMs: 1_000 },
+        );
       });
     });
   }

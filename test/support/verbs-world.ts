@@ -1,6 +1,7 @@
 /** What kubectl's verbs go through, whole: a real API server, a real gateway, an agent, and a real dockerd with an instance or two. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Instance } from '../../api/generated/instance.ts';
 import { providers } from '../../api/resource-type.ts';
@@ -40,7 +41,10 @@ export class VerbsWorld {
     const [api, dockerd] = await Promise.all([startTestApiServer({ ...options, streamBackends }), startTestDockerd()]);
     await importTestImage(dockerd.socketPath);
     const gateway = await startTestGateway(api, 'one', {}, { port, log: logger });
-    const agent = await BoundAgent.start(api, 'desktop', { engine: { kind: 'socket', socketPath: dockerd.socketPath } });
+    const agent = await BoundAgent.start(api, 'desktop', {
+      engine: { kind: 'socket', socketPath: dockerd.socketPath },
+      usageIntervalMs: 1_000,
+    });
     await eventually(async () => assert.ok((await agent.admin.get(providers, { name: 'desktop' })).status?.tunnel?.connectedAt), {
       timeoutMs: 15_000,
       what: 'the provider to be connected',
@@ -57,6 +61,13 @@ export class VerbsWorld {
 
   kubectl(kubectl: string, args: readonly string[], input?: string): Promise<KubectlResult> {
     return runKubectl({ kubectl, home: this.api.home, kubeconfigPath: this.api.kubeconfigPath }, args, input);
+  }
+
+  /** Ends it if it still runs. */
+  static async end(child: ChildProcessWithoutNullStreams): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
   }
 
   /** One that goes on; the caller ends it. */
