@@ -54,6 +54,7 @@ describe('the jump host', function () {
           return () => cuts.delete(cut);
         };
         if (request.host === 'endless.toto.potluck') return { stream: endless(), sessionId: 'e', instance: 'toto/endless', onCut };
+        if (request.host === 'sink.toto.potluck') return { stream: sink(), sessionId: 'u', instance: 'toto/sink', onCut };
         if (request.host !== 'box.toto.potluck' || request.port !== 22) throw new Refused('your key opens no such instance');
         const stream: Socket = connect(plain.port, '127.0.0.1');
         await once(stream, 'connect');
@@ -80,6 +81,10 @@ describe('the jump host', function () {
       },
       write: (_chunk, _encoding, done) => done(),
     });
+  }
+
+  function sink(): Duplex {
+    return new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => void setTimeout(done, 1) });
   }
 
   const base = (key: string): string[] => {
@@ -255,7 +260,36 @@ describe('the jump host', function () {
     jump.checkKeys();
     await ended;
     assert.ok(performance.now() - startMs < 2_000);
+    await eventually(() => assert.equal(cuts.size, 0), { timeoutMs: 2_000, what: 'everything to be let go of' });
   });
+
+  for (const [what, host, input] of [
+    ['an endless download', 'endless.toto.potluck', 'ignore'],
+    ['an endless upload', 'sink.toto.potluck', 'pipe'],
+  ] as const) {
+    it(`cuts ${what}, and is as it was afterwards`, async () => {
+      const child = spawn('ssh', [...base('id'), '-W', `${host}:22`, '-p', String(jump.port), '127.0.0.1'], {
+        stdio: [input, 'ignore', 'ignore'],
+      });
+      child.stdin?.on('error', () => undefined);
+      const feed = setInterval(() => child.stdin?.writable === true && child.stdin.write(Buffer.alloc(1024 * 1024)), 1);
+      await eventually(() => assert.equal(cuts.size, 1), { timeoutMs: 20_000, what: 'the way' });
+      await delay(500);
+      const ended = once(child, 'exit');
+      const startMs = performance.now();
+      for (const cut of cuts) cut('the test says so');
+      await ended;
+      clearInterval(feed);
+      assert.ok(performance.now() - startMs < 2_000);
+      await eventually(() => assert.equal(cuts.size, 0), { timeoutMs: 2_000, what: 'everything to be let go of' });
+      const [cpuBefore, memoryBefore] = [process.cpuUsage(), process.memoryUsage().rss];
+      await delay(500);
+      const { user, system } = process.cpuUsage(cpuBefore);
+      assert.ok(user + system < 300_000, `it goes on using the processor: ${user + system} us in half a second`);
+      assert.ok(process.memoryUsage().rss - memoryBefore < 50e6);
+      await goodClient();
+    });
+  }
 });
 
 interface ParsedKey {
