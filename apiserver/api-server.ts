@@ -24,6 +24,7 @@ import { writeFileAtomically } from './access/write-file.ts';
 import { AuditLog } from './http/audit/audit-log.ts';
 import { parseAuditPolicy } from './http/audit/audit-policy.ts';
 import { Auditor } from './http/audit/auditor.ts';
+import { BackendProxy } from './http/backend-proxy.ts';
 import { DiscoveryRoutes } from './http/discovery-routes.ts';
 import type { HttpsListener } from './http/https-server.ts';
 import { listen } from './http/https-server.ts';
@@ -59,8 +60,10 @@ export interface ApiServerOptions {
   certificateCheckMs?: number;
   /** The machine's links, each time that they are looked at. */
   interfaces?: typeof networkInterfaces;
-  /** What is mirrored from other resources, as `manifests/metrics.yaml` has it; absent: nothing. */
-  mirrorsFile?: string;
+  /** What is mirrored from other resources, as `manifests/metrics.yaml` has it. */
+  mirrorsFiles?: readonly string[];
+  /** Where the backends are that subresources of mirrors are answered by, by name. */
+  streamBackends?: ReadonlyMap<string, URL>;
   /** How long to wait for etcd at the start. */
   etcdTimeoutMs?: number;
 }
@@ -139,9 +142,10 @@ interface ServerParts {
   audit: Auditor | undefined;
 }
 
-async function readMirrors({ mirrorsFile }: ApiServerOptions): Promise<MirrorConfig[]> {
-  if (mirrorsFile === undefined) return [];
-  return parseMirrors(await readText(mirrorsFile, 'Put back the file that came with the program'), mirrorsFile);
+async function readMirrors({ mirrorsFiles = [] }: ApiServerOptions): Promise<MirrorConfig[]> {
+  const read = async (file: string): Promise<MirrorConfig[]> =>
+    parseMirrors(await readText(file, 'Put back the file that came with the program'), file);
+  return (await Promise.all(mirrorsFiles.map(read))).flat();
 }
 
 /** Throws `BAD_ARGUMENT` for a file that cannot be read. */
@@ -179,12 +183,17 @@ async function serve(
     health: { livez: [], readyz: readiness },
     metrics: createApiMetrics(),
     ...(audit === undefined ? {} : { audit }),
+    backends: new BackendProxy({
+      backends: options.streamBackends ?? new Map(),
+      pkiDirectory: pkiDirectoryOf(options),
+      logger: options.logger,
+    }),
     logger: options.logger,
     watchLimits: defaultWatchLimits,
   });
   const { host, port } = options.listen;
-  const listening = await listen({ server: pki.server, caPem: pki.caPem, host, port }, (request, response) => {
-    void routes.handle(request, response);
+  const listening = await listen({ server: pki.server, caPem: pki.caPem, host, port }, (request, response, head) => {
+    void routes.handle(request, response, head);
   });
   listening.server.on('error', (error) => {
     options.logger.error('the listening socket failed', { error });

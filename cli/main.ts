@@ -39,6 +39,9 @@ const commands: CommandTree = {
       delete: async () => (await import('./token/delete.ts')).tokenDeleteCommand,
     },
   },
+  logs: async () => (await import('./logs.ts')).logsCommand,
+  exec: async () => (await import('./exec.ts')).execCommand,
+  'port-forward': async () => (await import('./port-forward.ts')).portForwardCommand,
   ssh: async () => (await import('./ssh.ts')).sshCommand,
   'ssh-config': async () => (await import('./ssh-config.ts')).sshConfigCommand,
   'jump-host': async () => (await import('./jump-host.ts')).jumpHostCommand,
@@ -57,7 +60,9 @@ async function main(args: readonly string[]): Promise<number | undefined> {
     return found.isMistake ? 2 : 0;
   }
   const command = await found.load();
-  if (found.rest.some((arg) => arg === '--help' || arg === '-h')) {
+  // What comes after -- is somebody else's.
+  const own = found.rest.slice(0, found.rest.includes('--') ? found.rest.indexOf('--') : undefined);
+  if (own.some((arg) => arg === '--help' || arg === '-h')) {
     process.stdout.write(formatCommandHelp(command));
     return 0;
   }

@@ -15,12 +15,13 @@ import { etcdFlags, etcdServers, readEtcdTls } from './command-line/etcd-flags.t
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { parseHostPort, type HostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
+import { parseStreamBackends } from './command-line/stream-backends.ts';
 import { startGatewayComponent } from './server/gateway-component.ts';
 import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 
 const crdDirectory = join(import.meta.dirname, '../crds');
 const policiesPath = join(import.meta.dirname, '../manifests/admission-policies.yaml');
-const mirrorsPath = join(import.meta.dirname, '../manifests/metrics.yaml');
+const mirrorsPaths = ['metrics.yaml', 'mirrors.yaml'].map((name) => join(import.meta.dirname, '../manifests', name));
 
 const components = ['api', 'controller', 'gateway'] as const;
 const defaultComponents = 'api,controller';
@@ -44,6 +45,11 @@ const flags = {
     type: 'string',
     value: 'FILE',
     description: 'which users stand for which objects; default the one that comes with Potluck',
+  },
+  'stream-backend': {
+    type: 'list',
+    value: 'NAME=URL',
+    description: 'who answers what the mirrors leave to a backend, as gateway=https://127.0.0.1:6444',
   },
   'audit-policy-file': { type: 'string', value: 'FILE', description: 'what is written to the audit log: a Policy of audit.k8s.io/v1' },
   'audit-log-path': { type: 'string', value: 'FILE', description: 'the audit log; default HOME/logs/audit.log where there is a policy' },
@@ -150,7 +156,8 @@ async function startApi(paths: PoolPaths, { values, listen, logger, signal }: Se
     ...(advertiseAddress === undefined ? {} : { advertiseAddress }),
     ...(extraNames === undefined ? {} : { extraNames }),
     home: paths.home,
-    mirrorsFile: mirrorsPath,
+    mirrorsFiles: mirrorsPaths,
+    streamBackends: parseStreamBackends(values['stream-backend']),
     ...(values['access-config'] === undefined ? {} : { accessConfig: values['access-config'] }),
     ...auditOptions(values, paths),
     logger: logger.child({ part: 'api' }),

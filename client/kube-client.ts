@@ -15,6 +15,7 @@ import { openRequest, readBody, reasonOf } from './http-request.ts';
 import type { LoadedKubeconfig } from './kubeconfig.ts';
 import { createLineSplitter } from './line-splitter.ts';
 import { collectionPath, objectPath, queryString } from './resource-path.ts';
+import { openUpgrade, type UpgradedConnection } from './upgrade-request.ts';
 
 export interface ClientOptions {
   /** A file, read at the first request and again when it or a file that it names changed; or one that is loaded already. */
@@ -29,6 +30,10 @@ export interface ClientOptions {
 
 /** A client with connections that can be closed; idle ones do not keep the process alive. */
 export interface KubeClient extends Client {
+  /** A body as it comes, for as long as it does. The caller must read or destroy it. @throws {ApiError} */
+  stream(path: string, signal: AbortSignal): Promise<IncomingMessage>;
+  /** A connection that is a WebSocket from now on. @throws {ApiError} where the server did not make it one. */
+  upgrade(path: string, protocols: readonly string[], signal: AbortSignal): Promise<UpgradedConnection>;
   close(): void;
 }
 
@@ -117,6 +122,19 @@ class HttpsClient implements KubeClient {
     } finally {
       abort.abort();
     }
+  }
+
+  async stream(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    const response = await this.#open('GET', path, { signal });
+    if (response.statusCode !== 200) throw await failure(response, signal);
+    return response;
+  }
+
+  async upgrade(path: string, protocols: readonly string[], signal: AbortSignal): Promise<UpgradedConnection> {
+    const headers = { 'user-agent': this.#options.userAgent };
+    const opened = await openUpgrade(await this.#connection.credentials(), { path, protocols, headers, signal });
+    if ('refused' in opened) throw await failure(opened.refused, signal);
+    return opened;
   }
 
   close(): void {

@@ -11,6 +11,8 @@ import type { Client } from '../client/client.ts';
 import type { ControllerMetrics } from '../runtime/controller-metrics.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { updateStatus } from '../runtime/status-writer.ts';
+import { KeptLogs } from './access/kept-logs.ts';
+import { createDockerAccess } from './engine/docker-access.ts';
 import { createDockerEngine } from './engine/docker-engine.ts';
 import { createEntryEngine } from './engine/docker-entry.ts';
 import type { Engine } from './engine/engine.ts';
@@ -80,6 +82,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     const provider = await stay(await findProvider(options, meanwhile), options);
     const guarded = await GuardedImages.open(join(home, 'agent', 'guarded-images.json'), logger);
     const machine = await readMachine('/');
+    const containerAccess = createDockerAccess(socketPath);
     const { usageIntervalMs, tunnelIdentity } = options;
     const metrics = await openMetrics(options);
     const agent = new RunningAgent({
@@ -88,6 +91,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       providerUid,
       provider,
       engine,
+      containerAccess,
+      keptLogs: new KeptLogs({ access: containerAccess, directory: join(home, 'agent', 'logs'), logger }),
       entryEngine: createEntryEngine(socketPath),
       journal,
       machine,

@@ -13,6 +13,7 @@ import { WaitingError, recheckAfter, settled } from '../runtime/controller.ts';
 import type { Controller, Outcome, ReconcileContext } from '../runtime/controller.ts';
 import type { EventRecorder } from '../runtime/event-recorder.ts';
 import { updateStatus } from '../runtime/status-writer.ts';
+import type { KeptLogs } from './access/kept-logs.ts';
 import { desiredInstance } from './desired-instance.ts';
 import type { EngineHealth } from './engine-health.ts';
 import { engineErrorKind } from './engine/engine.ts';
@@ -59,6 +60,8 @@ export interface ConvergenceOptions {
   entryOf?: (uid: string) => Promise<EntryFolders>;
   /** Of the machine's owner. */
   policy: () => OwnerPolicyStatus | undefined;
+  /** Of containers that are thrown away for new ones. */
+  keptLogs: Pick<KeptLogs, 'keep' | 'drop'>;
 }
 
 /** Steps of one pass; an instance takes six from nothing to running. */
@@ -96,6 +99,7 @@ export class Convergence implements Controller {
       journal,
       images,
       resolveEnvironment: (environment) => resolveEnvironment(client, environment),
+      keptLogs: options.keptLogs,
       announceRecreation: (uid) => this.#announceRecreation(uid),
       ...(options.entryOf === undefined ? {} : { entryOf: options.entryOf }),
       nowMs: Date.now,

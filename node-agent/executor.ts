@@ -1,6 +1,8 @@
 /** Takes one step of a plan. What must be remembered is written before; what did not work is written after. */
 import { reasons } from '../api/reasons.ts';
 import type { Logger } from '../runtime/logger.ts';
+import type { KeptLogs } from './access/kept-logs.ts';
+import { nanosOfMs } from './access/log-messages.ts';
 import { EngineError, engineErrorKind } from './engine/engine.ts';
 import type { ContainerSpec, Engine, EntryFolders } from './engine/engine.ts';
 import type { ImageStore } from './image-store.ts';
@@ -16,6 +18,7 @@ export interface ExecutorOptions {
   images: ImageStore;
   /** Rejects with {@link EnvironmentError} for what is missing. */
   resolveEnvironment(environment: Environment): Promise<ContainerSpec['env']>;
+  keptLogs: Pick<KeptLogs, 'keep' | 'drop'>;
   /** What a new container is entered by; absent: nobody logs in. */
   entryOf?(uid: string): Promise<EntryFolders>;
   /** Called before a container is thrown away for a new one; resolves when it was said. */
@@ -64,11 +67,12 @@ export class Executor {
   }
 
   async #act(action: Action): Promise<void> {
-    const { engine, journal, images } = this.#options;
+    const { engine, journal, images, keptLogs } = this.#options;
     switch (action.type) {
       case 'adopt':
         return;
       case 'forget':
+        await keptLogs.drop(action.uid);
         return journal.delete(action.uid);
       case 'checkImage':
         return images.check(action.image);
@@ -90,9 +94,11 @@ export class Executor {
         return engine.updateLimits(action.containerId, action.limits);
       case 'recreate':
         await this.#options.announceRecreation(action.uid);
-        return this.#stopAndRemove(action.containerId, action.graceSeconds);
+        return this.#replace(action);
       case 'remove':
-        return this.#stopAndRemove(action.containerId, action.graceSeconds);
+        await this.#stop(action);
+        await keptLogs.drop(action.uid);
+        return this.#remove(action.containerId);
     }
   }
 
@@ -120,10 +126,21 @@ export class Executor {
     }
   }
 
-  async #stopAndRemove(containerId: string, graceSeconds: number): Promise<void> {
-    const { engine } = this.#options;
-    await unlessGone(engine.stopContainer(containerId, graceSeconds));
-    await engine.removeContainer(containerId);
+  /** What it wrote last is kept. */
+  async #replace(action: Action & { type: 'recreate' }): Promise<void> {
+    const { engine, keptLogs } = this.#options;
+    await this.#stop(action);
+    const container = await engine.inspectContainer(action.containerId);
+    await keptLogs.keep(action.uid, action.containerId, nanosOfMs(container?.startedAtMs ?? 0));
+    await this.#remove(action.containerId);
+  }
+
+  #stop({ containerId, graceSeconds }: { containerId: string; graceSeconds: number }): Promise<void> {
+    return unlessGone(this.#options.engine.stopContainer(containerId, graceSeconds));
+  }
+
+  async #remove(containerId: string): Promise<void> {
+    await this.#options.engine.removeContainer(containerId);
     await reapSandbox('/proc', containerId);
   }
 

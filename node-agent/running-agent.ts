@@ -6,6 +6,7 @@ import type { Provider } from '../api/generated/provider.ts';
 import { instanceUidLabel } from '../api/names.ts';
 import { reasons } from '../api/reasons.ts';
 import { instances, providers } from '../api/resource-type.ts';
+import type { StreamKind } from '../api/stream-protocol.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
 import { createInformer } from '../client/kube-informer.ts';
@@ -15,12 +16,15 @@ import type { EventRecorder } from '../runtime/event-recorder.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { createManager } from '../runtime/manager.ts';
 import type { Manager } from '../runtime/manager.ts';
+import { createAccessHandlers } from './access/access-handlers.ts';
+import type { KeptLogs } from './access/kept-logs.ts';
 import { SshAccess } from './access/ssh-access.ts';
 import { Convergence } from './convergence.ts';
 import { imageWant } from './desired-instance.ts';
 import { startDiskUsage } from './disk-usage.ts';
 import type { DiskUsage } from './disk-usage.ts';
 import { EngineHealth } from './engine-health.ts';
+import type { ContainerAccess } from './engine/container-access.ts';
 import type { EntryEngine } from './engine/docker-entry.ts';
 import type { Engine } from './engine/engine.ts';
 import type { WallState } from './engine/walls/wall-state.ts';
@@ -49,6 +53,7 @@ import { DiskWatch } from './limits/disk-watch.ts';
 import { EnforcementProber } from './limits/probes/enforcement-prober.ts';
 import { ProviderReporter } from './provider-reporter.ts';
 import type { TunnelIdentity } from './tunnel/dial-gateway.ts';
+import type { StreamHandler } from './tunnel/stream-handler.ts';
 import { InstanceAccess } from './tunnel/instance-access.ts';
 import { readBtrfsUsage } from './usage/btrfs-disk-usage.ts';
 import { ProviderUsage } from './usage/provider-usage.ts';
@@ -81,6 +86,9 @@ export interface RunningAgentOptions {
   metrics?: ControllerMetrics;
   /** How often instances are measured; 10 s when absent. */
   usageIntervalMs?: number;
+  /** Programs and logs of containers, and what is kept of those that are gone. */
+  containerAccess: ContainerAccess;
+  keptLogs: KeptLogs;
   /** Who it is to gateways; absent: nobody can reach instances here. */
   tunnelIdentity?: () => Promise<TunnelIdentity>;
   logger: Logger;
@@ -197,10 +205,10 @@ export class RunningAgent {
       wallsDown: () => (walls === undefined || walls.standing ? undefined : walls.reason),
       disk: this.#diskWatch,
       policy: () => ownerPolicy.current().status,
+      keptLogs: options.keptLogs,
       entryOf: (uid) => this.#ssh.entryOf(uid),
     });
-    const { metrics } = options;
-    this.#manager = createManager({ logger, ...(metrics === undefined ? {} : { metrics }) });
+    this.#manager = createManager({ logger, ...(options.metrics === undefined ? {} : { metrics: options.metrics }) });
     this.#manager.add(this.#convergence);
     this.#access = this.#makeAccess();
   }
@@ -226,22 +234,21 @@ export class RunningAgent {
   }
 
   #makeAccess(): InstanceAccess | undefined {
-    const { client, providerUid, journal, home, tunnelIdentity, logger } = this.#options;
+    const { client, providerUid, journal, home, tunnelIdentity, containerAccess: access, keptLogs: kept, logger } = this.#options;
     if (tunnelIdentity === undefined) return undefined;
-    return new InstanceAccess({
-      client,
-      home,
-      identity: tunnelIdentity,
-      world: {
-        providerUid,
-        isSynced: () => this.#isSynced,
-        instance: (uid) => this.#informer.byIndex('uid', uid)[0],
-        epoch: (uid) => journal.entries.get(uid)?.epoch,
-        containers: (uid) => this.#observed.byInstance.get(uid) ?? [],
-      },
-      handlers: [['ssh', this.#ssh.handle]],
-      logger,
-    });
+    const world = {
+      providerUid,
+      isSynced: () => this.#isSynced,
+      instance: (uid: string) => this.#informer.byIndex('uid', uid)[0],
+      epoch: (uid: string) => journal.entries.get(uid)?.epoch,
+      containers: (uid: string) => this.#observed.byInstance.get(uid) ?? [],
+      lastEnd: (uid: string) => journal.entries.get(uid)?.lastEnd,
+    };
+    const handlers: [StreamKind, StreamHandler][] = [
+      ...createAccessHandlers({ access, kept, world, recorder: this.#recorder, logger }),
+      ['ssh', this.#ssh.handle],
+    ];
+    return new InstanceAccess({ client, home, identity: tunnelIdentity, world, handlers, logger });
   }
 
   #makeProber(): EnforcementProber {

@@ -1,5 +1,7 @@
 /** Joins two streams so that each end is read at the pace at which the other is written, and half-closes go through. */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 
 export interface Spliced {
   /** Bytes from the first to the second, and back. */
@@ -46,7 +48,16 @@ export async function splice(first: Duplex, second: Duplex): Promise<Spliced> {
 export function cutStream(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
   stream.pause();
+  if (stream instanceof Socket && !(stream instanceof TLSSocket)) resetAtDestroy(stream);
   stream.destroy(error);
+}
+
+/**
+ * A plain FIN would say that all was sent; TLS says goodbye only when it did. `resetAndDestroy()` waits for what is still to be written, which may be
+ * for ever, so the mark is set that it leaves; a Node that knows it no more sends FIN. While a FIN is under way already, no reset may be asked for.
+ */
+function resetAtDestroy(socket: Socket & { resetAndClosing?: boolean }): void {
+  if (!socket.writableEnded && !socket.connecting) socket.resetAndClosing = true;
 }
 
 function isWhole(stream: Duplex): boolean {

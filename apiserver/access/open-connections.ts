@@ -23,10 +23,12 @@ export class OpenConnections {
     const users = this.#usersOf(socket);
     const answers = users.get(user) ?? new Set();
     users.delete(user);
-    users.set(user, answers.add(response));
+    users.set(user, answers);
     const sockets = this.#byUser.get(user) ?? new Set();
     this.#byUser.set(user, sockets.add(socket));
-    response.once('close', () => answers.delete(response));
+    // A stream's user is looked at again and again.
+    if (!answers.has(response)) response.once('close', () => answers.delete(response));
+    answers.add(response);
     if (users.size > mostUsers) this.#forgetIdle(socket, users);
   }
 

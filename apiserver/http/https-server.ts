@@ -1,4 +1,5 @@
-import type { RequestListener } from 'node:http';
+import { ServerResponse, type IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Server } from 'node:https';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
@@ -36,8 +37,14 @@ const timeouts = {
 /** Beyond these many open connections a new one is refused. */
 const mostConnections = 10_000;
 
+/** What this server speaks besides HTTP, if somebody behind it does; a request for anything else is answered as if it asked for nothing. */
+const upgrades = /^(websocket|spdy\/3\.1)$/iu;
+
+/** `upgradeHead`, where the connection is to be upgraded: what came right behind the request. Until it is, the response is an ordinary one. */
+export type RequestHandler = (request: IncomingMessage, response: ServerResponse, upgradeHead?: Buffer) => void;
+
 /** Listens, or throws `PORT_IN_USE`. A client without a certificate is let in: what it may do is decided for each request. */
-export async function listen(options: HttpsServerOptions, listener: RequestListener): Promise<HttpsListener> {
+export async function listen(options: HttpsServerOptions, listener: RequestHandler): Promise<HttpsListener> {
   const server = createServer(
     {
       ...secureContextOf(options),
@@ -53,9 +60,11 @@ export async function listen(options: HttpsServerOptions, listener: RequestListe
       // A machine that went to sleep says no goodbye.
       keepAlive: true,
       keepAliveInitialDelay: timeouts.probeMs,
+      shouldUpgradeCallback: ({ headers }) => upgrades.test(headers.upgrade ?? ''),
     },
-    listener,
+    (request, response) => listener(request, response),
   );
+  server.on('upgrade', (request, socket, head) => listener(request, responseOn(request, socket), head));
   server.maxConnections = mostConnections;
   const connections = new Set<Socket>();
   server.on('connection', (socket: Socket) => {
@@ -69,6 +78,15 @@ export async function listen(options: HttpsServerOptions, listener: RequestListe
   const close = (graceMs: number): Promise<void> => closeServer(server, connections, graceMs);
   const useCertificate: HttpsListener['useCertificate'] = (pair) => server.setSecureContext(secureContextOf(pair));
   return { server, port: (server.address() as AddressInfo).port, useCertificate, close };
+}
+
+/** Node leaves a connection that is to be upgraded to us: a refusal is an ordinary answer, and the last on it. */
+function responseOn(request: IncomingMessage, socket: Duplex): ServerResponse {
+  const response = new ServerResponse(request);
+  response.assignSocket(socket as Socket);
+  socket.on('error', () => undefined);
+  response.once('finish', () => socket.end());
+  return response;
 }
 
 /** The authority's own certificate is in the chain: a machine that joins looks for it there. */

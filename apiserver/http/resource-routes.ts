@@ -69,7 +69,7 @@ export function presentationOf({ request, query, nowMs }: ResourceCall): Present
 }
 
 /** Throws 404 and 405 for what the resource does not have: a verb, a subresource. */
-export function requireServed({ info, operations }: ResourceCall): void {
+export function requireServed({ info, operations }: Pick<ResourceCall, 'info' | 'operations'>): void {
   const { definition } = operations;
   const { subresource, verb, name } = info;
   if (subresource !== undefined) {

@@ -8,6 +8,7 @@ import type { ResourceCatalogue, ResourceDefinition, UserInfo } from '../registr
 import type { Answer } from './answer.ts';
 import { answerWith, answerWithStatus, pageNotFound, sendAnswer } from './answer.ts';
 import type { Auditor } from './audit/auditor.ts';
+import type { BackendProxy } from './backend-proxy.ts';
 import type { DiscoveryRoutes } from './discovery-routes.ts';
 import { failure, methodNotAllowed, statusOfError, unauthorized, unknownResource } from './error-status.ts';
 import type { HealthChecks } from './health.ts';
@@ -21,6 +22,7 @@ import type { RequestInfo, ResourceRequest } from './request-info.ts';
 import { parseRequest } from './request-info.ts';
 import type { ResourceCall } from './resource-routes.ts';
 import { answerResource, presentationOf, requireServed } from './resource-routes.ts';
+import { shownUrl } from './shown-url.ts';
 import { serverVersion } from './server-version.ts';
 import { answerTokenRequest, isTokenRequest } from './token-request-route.ts';
 import { watchEncoder } from './watch-encoder.ts';
@@ -37,6 +39,8 @@ export interface RoutesOptions {
   metrics: ApiMetrics;
   /** Absent: nothing is written down. */
   audit?: Auditor;
+  /** Answers what mirrors leave to others. */
+  backends: BackendProxy;
   logger: Logger;
   watchLimits: WatchLimits;
 }
@@ -59,15 +63,16 @@ export class Routes {
     this.#options = options;
   }
 
-  /** Ends every watch cleanly; those that come later end at once. */
+  /** Ends every watch cleanly, and every stream; those that come later end at once. */
   endWatches(): void {
     this.#stopping = true;
+    this.#options.backends.close();
     for (const watch of this.#watches) watch.finish();
   }
 
   /** Never rejects. */
-  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const exchange = new Exchange(request, response);
+  async handle(request: IncomingMessage, response: ServerResponse, upgradeHead?: Buffer): Promise<void> {
+    const exchange = new Exchange(request, response, upgradeHead);
     try {
       const answer = await this.#answer(exchange);
       if (answer !== undefined) await exchange.send(answer);
@@ -114,18 +119,42 @@ export class Routes {
       return pageNotFound();
     }
     exchange.definition = operations.definition;
+    const backend = backendOf(operations.definition, info);
+    if (backend !== undefined) return this.#forward(exchange, { info, operations, user, backend });
     const { response, startMs: nowMs } = exchange;
     const reading = { bodies: this.#bodies, yaml: this.#yaml };
     const call = { request, response, info, query, user, recheck, operations, nowMs, ...reading };
     return isTokenRequest(call) ? answerTokenRequest(call, access.tokenIssuer) : this.#answerResource(call);
   }
 
+  /** Who opens a stream by GET, as a WebSocket is, needs the right to create one as well: reading is not running (as Kubernetes from 1.35 on). */
+  async #forward(
+    exchange: Exchange,
+    { info, operations, user, backend }: Pick<ResourceCall, 'info' | 'operations' | 'user'> & { backend: string },
+  ): Promise<undefined> {
+    const { request, response, upgradeHead } = exchange;
+    const { access, backends } = this.#options;
+    requireServed({ info, operations });
+    const verbs = operations.definition.subresources.find(({ name }) => name === info.subresource)?.verbs ?? [];
+    const needs = [info, ...(info.verb === 'get' && verbs.includes('create') ? [{ ...info, verb: 'create' as const }] : [])];
+    for (const need of needs) access.require(user, need);
+    const check = async (): Promise<void> => {
+      const sender = await this.#identify(exchange);
+      const { user: now } = access.impersonate(sender, request);
+      for (const need of needs) access.require(now, need);
+    };
+    this.#options.audit?.begin(exchange);
+    await backends.forward({ request, response, info, user, backend, check }, upgradeHead);
+    return undefined;
+  }
+
   /** Throws 401 for who cannot be believed. */
-  async #identify({ request, response, path, query, startMs: nowMs }: Exchange): Promise<UserInfo> {
+  async #identify({ request, response, path, query }: Exchange): Promise<UserInfo> {
+    const nowMs = Date.now();
     const attributes = (): Attributes => attributesOf(parseRequest(request.method ?? '', path, query), path);
     const { user, challenge } = await this.#options.access.identify({ request, response, attributes, nowMs });
     if (user !== undefined) return user;
-    if (challenge !== undefined) response.setHeader('www-authenticate', challenge);
+    if (challenge !== undefined && !response.headersSent) response.setHeader('www-authenticate', challenge);
     throw unauthorized();
   }
 
@@ -202,6 +231,8 @@ class Exchange {
   readonly response: ServerResponse;
   readonly path: string;
   readonly query: URLSearchParams;
+  /** Of a connection that is to be upgraded: what came right behind the request. */
+  readonly upgradeHead: Buffer | undefined;
   /** Milliseconds since the epoch. */
   readonly startMs = Date.now();
   readonly startedAt = performance.now();
@@ -210,9 +241,10 @@ class Exchange {
   info: RequestInfo | undefined;
   definition: ResourceDefinition | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, upgradeHead: Buffer | undefined) {
     this.request = request;
     this.response = response;
+    this.upgradeHead = upgradeHead;
     const url = request.url ?? '/';
     const question = url.indexOf('?');
     // Some clients name the whole URL, as they would to a proxy.
@@ -224,23 +256,27 @@ class Exchange {
     this.answer = answer;
     const { request, response } = this;
     // A body that was not read to its end: the connection cannot carry another request.
-    const unread = !request.complete;
+    const unread = !request.complete || this.upgradeHead !== undefined;
     if (unread) response.setHeader('connection', 'close');
     const encodings = request.headers['accept-encoding'];
     await sendAnswer(response, answer, { encodings, bodyless: request.method === 'HEAD' });
-    if (unread) await discardRest(request);
+    if (!request.complete) await discardRest(request);
     response.end();
   }
 
   fields(): Record<string, unknown> {
     const { method, url = '', headers, socket } = this.request;
     const client = { user: this.requester?.user.name, userAgent: headers['user-agent'], address: socket.remoteAddress };
-    return { method, url: url.slice(0, 500), ...client };
+    return { method, url: shownUrl(url.slice(0, 500)), ...client };
   }
 }
 
 function attributesOf(info: RequestInfo, path: string): Attributes {
   return info.kind === 'path' ? { kind: 'path', verb: info.verb === 'head' ? 'get' : info.verb, path } : info;
+}
+
+function backendOf({ subresources }: ResourceDefinition, { subresource }: ResourceRequest): string | undefined {
+  return subresources.find(({ name }) => name === subresource)?.backend;
 }
 
 /** Objects of namespaced resources lie in a namespace, others do not; only lists and watches reach over all namespaces. */

@@ -10,7 +10,14 @@ const contentFinalizer = 'kubernetes';
 const nameLabel = 'kubernetes.io/metadata.name';
 
 /** What the API server makes at its start. */
-export const initialNamespaces = ['default', 'kube-system', systemNamespace, providerLeaseNamespace, gatewayLeaseNamespace, memberNamespace] as const;
+export const initialNamespaces = [
+  'default',
+  'kube-system',
+  systemNamespace,
+  providerLeaseNamespace,
+  gatewayLeaseNamespace,
+  memberNamespace,
+] as const;
 
 export const namespaceStrategy: ResourceStrategy = {
   countsGenerations: false,

@@ -103,6 +103,8 @@ export interface WatchOptions extends Selection {
   resourceVersionMatch?: string;
   sendInitialEvents?: boolean;
   allowWatchBookmarks: boolean;
+  /** Whether changes carry the state before them. */
+  withPrevious?: boolean;
 }
 
 /** An object as stored, with the bytes that a reader of JSON gets; both carry `metadata.resourceVersion`. Never change `object`. */
@@ -121,7 +123,7 @@ export interface ObjectList {
 }
 
 export type WatchEvent =
-  | { type: 'ADDED' | 'MODIFIED' | 'DELETED'; stored: StoredObject }
+  | { type: 'ADDED' | 'MODIFIED' | 'DELETED'; stored: StoredObject; previous?: StoredObject }
   /** `initialEventsEnd` marks the bookmark that closes the initial events of a WatchList. */
   | { type: 'BOOKMARK'; revision: number; initialEventsEnd: boolean };
 

@@ -8,6 +8,8 @@ export interface SubresourceDefinition {
   field?: 'spec' | 'status';
   /** Of what it answers with, where that is of another kind. */
   type?: { group: string; version: string; kind: string };
+  /** Name of the server that answers it. */
+  backend?: string;
 }
 
 const readAndChange = ['get', 'patch', 'update'] as const;

@@ -28,7 +28,7 @@ export async function watchObjects(
   const selection = parseSelection(context.definition, context.stored.prefix, options);
   const revision = parseRevision(options.resourceVersion ?? '');
   await awaitStart(context, options, revision);
-  const watch = new ObjectWatch(context, selection, sink);
+  const watch = new ObjectWatch(context, selection, sink, options.withPrevious === true);
   watch.begin(revision, options);
   if (options.allowWatchBookmarks) watch.takeBookmarks(bookmarks);
   return watch;
@@ -46,13 +46,15 @@ class ObjectWatch implements WatchHandle, CacheWatcher {
   readonly #context: ResourceContext;
   readonly #selection: ParsedSelection;
   readonly #sink: WatchSink;
+  readonly #withPrevious: boolean;
   #closed = false;
   #stopBookmarks: () => void = () => undefined;
 
-  constructor(context: ResourceContext, selection: ParsedSelection, sink: WatchSink) {
+  constructor(context: ResourceContext, selection: ParsedSelection, sink: WatchSink, withPrevious: boolean) {
     this.#context = context;
     this.#selection = selection;
     this.#sink = sink;
+    this.#withPrevious = withPrevious;
   }
 
   begin(revision: number, options: WatchOptions): void {
@@ -93,7 +95,8 @@ class ObjectWatch implements WatchHandle, CacheWatcher {
     const isIn = event.current !== undefined && this.#matches(event.current);
     const wasIn = event.previous !== undefined && (matches === undefined || this.#matches(event.previous));
     if (isIn && event.current !== undefined) {
-      this.#send({ type: wasIn ? 'MODIFIED' : 'ADDED', stored: this.#show(event.current) });
+      const previous = this.#withPrevious && wasIn && event.previous !== undefined ? { previous: this.#show(event.previous) } : {};
+      this.#send({ type: wasIn ? 'MODIFIED' : 'ADDED', stored: this.#show(event.current), ...previous });
     } else if (wasIn) {
       this.#send({ type: 'DELETED', stored: this.#lastSeen(event) });
     }

@@ -14,6 +14,7 @@ import { gatewayFamilies, gatewaySamples } from '../../gateway/gateway-metrics.t
 import type { ServerCertificate } from '../../gateway/gateway-server.ts';
 import { readOwnIdentity } from '../../gateway/own-identity.ts';
 import type { OwnIdentity } from '../../gateway/own-identity.ts';
+import { StreamBackend } from '../../gateway/streams/stream-backend.ts';
 import { addCollectedMetrics } from '../../runtime/collected-metrics.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { createMetrics, startMetricsServer } from '../../runtime/metrics.ts';
@@ -65,6 +66,7 @@ export async function startGatewayComponent(options: GatewayComponentOptions): P
       },
       identity,
       certificate: () => readCertificate(paths.pki),
+      backend: (hub) => new StreamBackend({ hub, logger: logger.child({ part: 'streams' }) }),
       onTakenOver: () => fail(new Error(`another gateway goes by the name ${name}`)),
       logger,
       signal,

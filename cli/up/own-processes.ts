@@ -17,19 +17,25 @@ export interface OwnProcessOptions {
 }
 
 export function superviseServer(
-  options: OwnProcessOptions & { listen: HostPort; advertiseAddress: string | undefined; etcd: EtcdAccess },
+  options: OwnProcessOptions & { listen: HostPort; gatewayListen: HostPort; advertiseAddress: string | undefined; etcd: EtcdAccess },
 ): SupervisedChild {
-  const { listen, advertiseAddress, etcd } = options;
+  const { listen, gatewayListen, advertiseAddress, etcd } = options;
   const flags = {
     components: 'api,controller',
     listen: formatHostPort(listen),
     'advertise-address': advertiseAddress,
+    'stream-backend': `gateway=https://${formatHostPort(nearAddress(gatewayListen))}`,
     'etcd-servers': etcd.servers.join(','),
     'etcd-cafile': etcd.caFile,
     'etcd-certfile': etcd.certFile,
     'etcd-keyfile': etcd.keyFile,
   };
   return supervise('server', ['server'], flags, options);
+}
+
+/** An address of this machine that leads to who listens there. */
+function nearAddress({ host, port }: HostPort): HostPort {
+  return { host: host === '0.0.0.0' || host === '' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
 }
 
 /** In a process of its own: it talks to every machine, and has no business with the store. */

@@ -65,13 +65,14 @@ export async function startPool(options: PoolOptions, context: StartContext): Pr
   try {
     const etcd = options.etcd ?? (await startEtcd(options, context, undo));
     const client = await startServer(options, etcd, context, undo);
-    // The gateway tells of the jump host's key, so it is there before either.
+    // It tells of the jump host's key, which is there before either.
     await ensureJumpHostKey(options.paths);
     const gateway = startGateway(options, context, undo);
+    const jumpHost = startJumpHost(options, context, undo);
     const provider = await enrolMachine(options, client, context);
     const socketPath = await startAgent(options, provider, context, undo);
     await context.progress.step('gateway', () => gateway);
-    await startJumpHost(options, context, undo);
+    await context.progress.step('jump host', () => jumpHost);
     await seedImages({ socketPath, directory: options.paths.images, rootfs: options.rootfs, ...context });
     await context.progress.step('provider ready', () => untilProviderReady(client, provider, context.signal));
     return { client, provider, socketPath, stop: () => undo.run() };
@@ -89,7 +90,7 @@ async function startEtcd({ paths }: PoolOptions, { progress, logger, signal }: S
 }
 
 async function startServer(options: PoolOptions, etcd: EtcdAccess, context: StartContext, undo: UndoStack): Promise<KubeClient> {
-  const { paths, listen, advertiseAddress } = options;
+  const { paths, listen, gatewayListen, advertiseAddress } = options;
   const { progress, logger, signal } = context;
   // Of the last start; it may name another port.
   await rm(paths.kubeconfig, { force: true });
@@ -99,7 +100,7 @@ async function startServer(options: PoolOptions, etcd: EtcdAccess, context: Star
     return true;
   };
   const readiness = { check, timeoutMs: serverReadyMs, intervalMs: 50 };
-  const child = superviseServer({ paths, listen, advertiseAddress, etcd, readiness, logger });
+  const child = superviseServer({ paths, listen, gatewayListen, advertiseAddress, etcd, readiness, logger });
   undo.add('API server and controller', async () => {
     client.close();
     await child.stop();
@@ -120,12 +121,15 @@ function startGateway(options: PoolOptions, { logger, signal }: StartContext, un
   return started;
 }
 
-async function startJumpHost(options: PoolOptions, { progress, logger, signal }: StartContext, undo: UndoStack): Promise<void> {
+/** Beside what follows, too. */
+function startJumpHost(options: PoolOptions, { logger, signal }: StartContext, undo: UndoStack): Promise<void> {
   const { paths, sshListen: listen } = options;
   const readiness = { check: () => accepts(listen), timeoutMs: serverReadyMs, intervalMs: 50 };
   const child = superviseJumpHost({ paths, listen, readiness, logger });
   undo.add('jump host', () => child.stop());
-  await progress.step('jump host', () => abortable(child.start(), signal));
+  const started = abortable(child.start(), signal);
+  started.catch(() => undefined);
+  return started;
 }
 
 /** Whether somebody listens there. */

@@ -44,7 +44,8 @@ export class InstanceAccess implements Controller {
         JSON.stringify([one?.spec.sshKeys, one?.status?.namespace, one?.metadata.deletionTimestamp]);
       if (relevant(member) === relevant(previous)) return;
       for (const instance of all.list()) {
-        if (instance.metadata.namespace === name || instance.spec.ssh?.members?.includes(name) === true) enqueue(formatKey(keyOf(instance)));
+        if (instance.metadata.namespace === name || instance.spec.ssh?.members?.includes(name) === true)
+          enqueue(formatKey(keyOf(instance)));
       }
     });
   }
@@ -96,11 +97,14 @@ export class InstanceAccess implements Controller {
   async #make(instance: Instance, key: ObjectKey, signal: AbortSignal): Promise<Secret> {
     const { client } = this.#options;
     try {
-      return await client.create(secrets, hostKeySecret(instance, makeSshKeyPair(`${key.namespace ?? ''}/${instance.metadata.name ?? ''}`)), { signal });
+      return await client.create(
+        secrets,
+        hostKeySecret(instance, makeSshKeyPair(`${key.namespace ?? ''}/${instance.metadata.name ?? ''}`)),
+        { signal },
+      );
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
       return client.get(secrets, key, { signal });
     }
   }
 }
-

@@ -1,9 +1,8 @@
 /** One SSH connection to the jump host: shows a key, then opens ways to instances and nothing else. */
-import { Transform } from 'node:stream';
 import type { Duplex } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { AuthContext, Channel, Connection, ForwardRequest } from 'ssh2';
 import type { Logger } from '../../runtime/logger.ts';
+import { joinChannel } from './join-channel.ts';
 import { isSignedBy } from './verify-signature.ts';
 
 export interface JumpConnectionOptions {
@@ -46,9 +45,7 @@ const mostBadSignatures = 3;
 /** An agent may have many. */
 const mostUnknownKeys = 12;
 const mostChannels = 16;
-/** What waits to be sent: data is held back from this on, whatever window the client says it has; */
-const holdBytes = 1024 * 1024;
-/** and who still makes us say more is cut. */
+/** What waits to be sent. Data is held back before; who makes us say so much else is cut. */
 const cutBytes = 8 * 1024 * 1024;
 /** RFC 4254, 5.1. */
 const prohibited = 1;
@@ -69,7 +66,10 @@ export class JumpConnection {
     this.#options = options;
     const { connection } = options;
     const { _sock: socket, _protocol: protocol } = connection;
-    socket.setNoDelay(true).setKeepAlive(true, 30_000);
+    socket
+      .setNoDelay(true)
+      .setKeepAlive(true, 30_000)
+      .setMaxListeners(4 * mostChannels);
     // The package leaves the reason out, and OpenSSH prints it.
     const fail = protocol.channelOpenFail.bind(protocol);
     protocol.channelOpenFail = (recipient, reason) => fail(recipient, this.#refusal?.code ?? reason, this.#refusal?.sentence ?? '');
@@ -79,13 +79,19 @@ export class JumpConnection {
       clearTimeout(grace);
       options.onKnown();
     });
-    connection.on('tcpip', (accept: () => Channel, reject: () => void, request: ForwardRequest) => void this.#forward(accept, reject, request));
-    const notHere = 'this is the jump host of a pool; it leads to instances and has nothing of its own: ssh -J, or what potluck ssh-config writes';
+    connection.on(
+      'tcpip',
+      (accept: () => Channel, reject: () => void, request: ForwardRequest) => void this.#forward(accept, reject, request),
+    );
+    const notHere =
+      'this is the jump host of a pool; it leads to instances and has nothing of its own: ssh -J, or what potluck ssh-config writes';
     for (const event of ['session', 'openssh.streamlocal']) {
       connection.on(event, (_accept: () => unknown, reject: () => void) => this.#refuse(reject, prohibited, notHere));
     }
     connection.on('request', (_accept: unknown, reject?: () => void) => reject?.());
-    connection.on('error', (error: Error) => options.logger.debug('a connection failed', { address: options.address, error: error.message }));
+    connection.on('error', (error: Error) =>
+      options.logger.debug('a connection failed', { address: options.address, error: error.message }),
+    );
     connection.once('close', () => {
       clearTimeout(grace);
       this.#closing.abort();
@@ -150,7 +156,8 @@ export class JumpConnection {
     } catch (error) {
       const isRefused = error instanceof Refused;
       if (!isRefused && !this.#closing.signal.aborted) logger.error('a way could not be opened', { host, error });
-      else logger.info('a way was refused', { member: this.#member, address, host: host.slice(0, 255), port, why: (error as Error).message });
+      else
+        logger.info('a way was refused', { member: this.#member, address, host: host.slice(0, 255), port, why: (error as Error).message });
       this.#refuse(reject, isRefused ? prohibited : connectFailed, isRefused ? error.message : 'the jump host failed; try again');
     } finally {
       this.#asking -= 1;
@@ -170,29 +177,11 @@ export class JumpConnection {
     });
     const session = { session: sessionId, member: this.#member, instance, address };
     logger.info('a way is open', session);
-    // What the instance ends is over; what the client ends, the instance may still answer.
-    const outgoing = pipeline(stream, this.#gate(), channel).finally(() => channel.close());
-    void Promise.allSettled([pipeline(channel, stream), outgoing]).then(() => {
+    void joinChannel(channel, stream, this.#options.connection._sock).then(() => {
       release();
       this.#channels.delete(channel);
-      channel.close();
-      stream.destroy();
-      logger.info('a way is closed', { ...session, seconds: Math.round((performance.now() - startMs) / 100) / 10, ...(why === undefined ? {} : { why }) });
-    });
-  }
-
-  /** Reads no more from the instance while the client does not take what was sent. */
-  #gate(): Transform {
-    const { _sock: socket } = this.#options.connection;
-    return new Transform({
-      highWaterMark: 64 * 1024,
-      transform: (chunk: Buffer, _encoding, done) => {
-        const pass = (): void => {
-          if (socket.destroyed || socket.writableLength <= holdBytes) done(null, chunk);
-          else socket.once('drain', pass);
-        };
-        pass();
-      },
+      const seconds = Math.round((performance.now() - startMs) / 100) / 10;
+      logger.info('a way is closed', { ...session, seconds, ...(why === undefined ? {} : { why }) });
     });
   }
 
@@ -201,7 +190,10 @@ export class JumpConnection {
     const { _sock: socket } = this.#options.connection;
     const isOverrun = [...this.#channels].some(({ incoming }) => incoming.window < 0);
     if (isOverrun || socket.writableLength > cutBytes) {
-      this.#options.logger.warn('a client that does not keep to its bounds is cut', { address: this.#options.address, member: this.#member });
+      this.#options.logger.warn('a client that does not keep to its bounds is cut', {
+        address: this.#options.address,
+        member: this.#member,
+      });
       socket.destroy();
     }
   }

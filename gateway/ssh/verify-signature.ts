@@ -108,7 +108,7 @@ function fixed(number: Buffer, bytes: number): Buffer {
 /** Each behind its length in four bytes. @throws {RangeError} */
 function readFields(bytes: Buffer): Buffer[] {
   const fields: Buffer[] = [];
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     const end = at + 4 + bytes.readUInt32BE(at);
     if (end > bytes.length) throw new RangeError('a field is longer than what there is');
     fields.push(bytes.subarray(at + 4, end));

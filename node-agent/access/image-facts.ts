@@ -39,7 +39,9 @@ export function parseImageFacts(lines: readonly string[]): ImageFacts {
     hasTemporary: values.get('temporary') === 'yes',
     passwd: text('passwd'),
     group: text('group'),
-    environment: text('environment').split('\0').filter((entry) => entry !== ''),
+    environment: text('environment')
+      .split('\0')
+      .filter((entry) => entry !== ''),
   };
 }
 

@@ -35,7 +35,13 @@ export class SessionCgroups {
     if (!parent.includes(containerId)) throw new Error(`process ${pid} is not in the control group of container ${containerId}`);
     const path = join(parent, `${prefix}${sessionId}`);
     await mkdir(path, { recursive: true });
-    await writeFile(join(path, 'cgroup.procs'), String(pid));
+    try {
+      await writeFile(join(path, 'cgroup.procs'), String(pid));
+    } catch (error) {
+      // The process ended meanwhile: nobody would take the group away.
+      await rmdir(path).catch(() => undefined);
+      throw error;
+    }
     return path;
   }
 
@@ -62,8 +68,18 @@ export class SessionCgroups {
   async #killAll(path: string): Promise<void> {
     if (await write(join(path, 'cgroup.kill'), '1')) return;
     const freeze = (await exists(join(path, 'freezer.state')))
-      ? { file: join(path, 'freezer.state'), on: 'FROZEN', off: 'THAWED', reached: async () => (await this.#read(join(path, 'freezer.state'))).startsWith('FROZEN') }
-      : { file: join(path, 'cgroup.freeze'), on: '1', off: '0', reached: async () => /^frozen 1$/m.test(await this.#read(join(path, 'cgroup.events'))) };
+      ? {
+          file: join(path, 'freezer.state'),
+          on: 'FROZEN',
+          off: 'THAWED',
+          reached: async () => (await this.#read(join(path, 'freezer.state'))).startsWith('FROZEN'),
+        }
+      : {
+          file: join(path, 'cgroup.freeze'),
+          on: '1',
+          off: '0',
+          reached: async () => /^frozen 1$/m.test(await this.#read(join(path, 'cgroup.events'))),
+        };
     const isFreezing = await write(freeze.file, freeze.on);
     const deadline = performance.now() + freezeTimeoutMs;
     while (isFreezing && !(await freeze.reached()) && performance.now() < deadline) await delay(1);

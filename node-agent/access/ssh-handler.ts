@@ -79,6 +79,12 @@ export class SshHandler {
     const { toolsMissing, sessions, providerName } = this.#options;
     const name = nameOf(instance);
     if (container === undefined) throw new StreamRefusal(409, `instance ${name} has no container on provider ${providerName} yet`);
+    if (instance.spec.isolation === 'Sandboxed') {
+      throw new StreamRefusal(
+        403,
+        `instance ${name} is sandboxed: a session there could not be ended by itself; kubectl exec and potluck exec work`,
+      );
+    }
     if (container.state === 'paused')
       throw new StreamRefusal(409, `instance ${name} is frozen on provider ${providerName}; its events say why`);
     if (container.enterable !== true) {

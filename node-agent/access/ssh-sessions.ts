@@ -74,7 +74,9 @@ export class SshSessions {
 
   /** Those with a connection. */
   openOf(instanceUid: string): Session[] {
-    return [...this.#entries.values()].filter(({ cut, session }) => cut !== undefined && session.instanceUid === instanceUid).map(({ session }) => session);
+    return [...this.#entries.values()]
+      .filter(({ cut, session }) => cut !== undefined && session.instanceUid === instanceUid)
+      .map(({ session }) => session);
   }
 
   add(session: Session, cut: (why: string) => void): void {

@@ -78,7 +78,7 @@ export class OutputReader extends Transform {
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    for (let rest = chunk; rest.length > 0; ) rest = this.#left > 0 ? this.#content(rest) : this.#readHeader(rest);
+    for (let rest = chunk; rest.length > 0;) rest = this.#left > 0 ? this.#content(rest) : this.#readHeader(rest);
     done();
   }
 

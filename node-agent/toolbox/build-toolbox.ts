@@ -9,7 +9,17 @@ import type { AptSource, PackageFile } from './debian-packages.ts';
 import { readElf } from './elf-file.ts';
 import { manifestName, measureFiles } from './manifest.ts';
 import type { Manifest } from './manifest.ts';
-import { localeFile, loginScript, preloadedLibrary, programs, shellScript, startScript, terminals, toolboxRevision, wrapper } from './toolbox-contents.ts';
+import {
+  localeFile,
+  loginScript,
+  preloadedLibrary,
+  programs,
+  shellScript,
+  startScript,
+  terminals,
+  toolboxRevision,
+  wrapper,
+} from './toolbox-contents.ts';
 
 export interface BuildOptions {
   apt: AptSource;
@@ -32,7 +42,14 @@ export function toolboxId(files: readonly PackageFile[], architecture: string): 
 
 /** Of what is ours in it: the agent and the scripts that it starts belong together. */
 export function scriptsId(): string {
-  return digest([String(toolboxRevision), startScript, loginScript, shellScript, ...programs.map(({ name }) => wrapper(name)), ...terminals]);
+  return digest([
+    String(toolboxRevision),
+    startScript,
+    loginScript,
+    shellScript,
+    ...programs.map(({ name }) => wrapper(name)),
+    ...terminals,
+  ]);
 }
 
 function digest(parts: readonly string[]): string {
@@ -44,14 +61,17 @@ export async function buildToolbox(options: BuildOptions): Promise<Manifest> {
   const { apt, files, architecture, directory, report, signal } = options;
   const work = await mkdtemp(join(directory, 'build-'));
   try {
-    const [debs, root, made] = await Promise.all(['debs', 'root', 'made'].map((name) => mkdir(join(work, name)).then(() => join(work, name)))) as [string, string, string];
+    const [debs, root, made] = (await Promise.all(
+      ['debs', 'root', 'made'].map((name) => mkdir(join(work, name)).then(() => join(work, name))),
+    )) as [string, string, string];
     report(`downloading ${files.length} packages, ${Math.ceil(files.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6)} MB`);
     const paths = await apt.download(files, debs);
     report('unpacking');
     for (const path of paths) await unpack(path, root, signal);
     await assemble(root, made);
     const measured = await measureFiles(made);
-    if (measured.bytes > mostBytes) throw new Error(`the tools would take ${Math.round(measured.bytes / 1e6)} MB; at most ${mostBytes / 1e6} are right`);
+    if (measured.bytes > mostBytes)
+      throw new Error(`the tools would take ${Math.round(measured.bytes / 1e6)} MB; at most ${mostBytes / 1e6} are right`);
     const id = toolboxId(files, architecture);
     const manifest: Manifest = { id, scripts: scriptsId(), architecture, packages: files, ...measured };
     await writeFile(join(made, manifestName), `${JSON.stringify(manifest, undefined, 1)}\n`, { mode: 0o644 });
@@ -87,7 +107,11 @@ async function assemble(root: string, made: string): Promise<void> {
   const loaderFile = libraries.get(basename(loader ?? ''));
   if (loaderFile === undefined) throw new Error(`the packages have no loader ${loader ?? 'at all'}`);
   await place(loaderFile, join(made, 'ld.so'), 0o755);
-  for (const [name, text] of [['sh', shellScript], ['login', loginScript]] as const) await writeFile(join(made, 'wrap', name), text, { mode: 0o755 });
+  for (const [name, text] of [
+    ['sh', shellScript],
+    ['login', loginScript],
+  ] as const)
+    await writeFile(join(made, 'wrap', name), text, { mode: 0o755 });
   await writeFile(join(made, 'bin/start-sshd'), startScript, { mode: 0o755 });
   await placeApplets(made);
   await placeData(root, made);
@@ -97,7 +121,8 @@ async function assemble(root: string, made: string): Promise<void> {
 async function placeApplets(made: string): Promise<void> {
   const { stdout } = await run(join(made, 'bin/busybox'), ['--list'], { timeout: 10_000 });
   await mkdir(join(made, 'applets'), { mode: 0o755 });
-  for (const name of stdout.split('\n')) if (/^[a-z0-9_.-]+$/.test(name) || name === '[' || name === '[[') await symlink('../bin/busybox', join(made, 'applets', name));
+  for (const name of stdout.split('\n'))
+    if (/^[a-z0-9_.-]+$/.test(name) || name === '[' || name === '[[') await symlink('../bin/busybox', join(made, 'applets', name));
 }
 
 /** What tmux reads. */
@@ -115,7 +140,7 @@ async function placeData(root: string, made: string): Promise<void> {
 /** With those that they need themselves. The loader's own name is among them; it stands elsewhere. */
 async function placeLibraries(names: readonly string[], index: ReadonlyMap<string, string>, directory: string): Promise<void> {
   const done = new Set<string>();
-  for (let rest = [...names]; rest.length > 0; ) {
+  for (let rest = [...names]; rest.length > 0;) {
     const name = rest.pop() ?? '';
     if (done.has(name)) continue;
     done.add(name);

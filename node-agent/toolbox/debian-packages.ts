@@ -21,15 +21,25 @@ const queryTimeoutMs = 60_000;
 const mostPackages = 80;
 
 /** Answers standard output. Rejects with what apt said. */
-async function command(program: string, args: readonly string[], options: { cwd?: string; timeout: number; signal: AbortSignal }): Promise<string> {
-  const env = { ...process.env, PATH: `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' };
+async function command(
+  program: string,
+  args: readonly string[],
+  options: { cwd?: string; timeout: number; signal: AbortSignal },
+): Promise<string> {
+  const env = {
+    ...process.env,
+    PATH: `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`,
+    LC_ALL: 'C',
+    DEBIAN_FRONTEND: 'noninteractive',
+  };
   try {
     const { stdout } = await run(program, [...args], { ...options, env, maxBuffer: 32 * 1024 * 1024 });
     return stdout;
   } catch (error) {
     options.signal.throwIfAborted();
     const { stderr = '', message, code } = error as { stderr?: string; message: string; code?: unknown };
-    if (code === 'ENOENT') throw new Error(`this machine has no ${program}: the tools of SSH are made from Debian's or Ubuntu's packages`, { cause: error });
+    if (code === 'ENOENT')
+      throw new Error(`this machine has no ${program}: the tools of SSH are made from Debian's or Ubuntu's packages`, { cause: error });
     const said = stderr.split('\n').find((line) => line.startsWith('E: ')) ?? stderr.trim().split('\n').pop() ?? '';
     throw new Error(`${program} ${args.slice(0, 3).join(' ')}: ${said === '' ? message : said}`, { cause: error });
   }
@@ -80,7 +90,7 @@ export class AptSource {
 
   async #withLibraries(roots: readonly string[]): Promise<string[]> {
     const found = new Set<string>();
-    for (let level = [...roots]; level.length > 0; ) {
+    for (let level = [...roots]; level.length > 0;) {
       for (const name of level) found.add(name);
       if (found.size > mostPackages) throw new Error(`the tools need more than ${mostPackages} packages; that is not right`);
       level = (await this.#dependencies(level)).filter((name) => isLibrary(name) && !found.has(name));
@@ -98,7 +108,16 @@ export class AptSource {
   }
 
   async #apt(args: readonly string[], timeout: number, cwd?: string): Promise<string> {
-    const options = ['-q', '-o', 'APT::Sandbox::User=root', '-o', 'Acquire::Retries=2', '-o', 'Acquire::http::Timeout=30', ...this.#options];
+    const options = [
+      '-q',
+      '-o',
+      'APT::Sandbox::User=root',
+      '-o',
+      'Acquire::Retries=2',
+      '-o',
+      'Acquire::http::Timeout=30',
+      ...this.#options,
+    ];
     return command('apt-get', [...options, ...args], { timeout, signal: this.#signal, ...(cwd === undefined ? {} : { cwd }) });
   }
 }

@@ -59,7 +59,9 @@ function readLibraries(file: Buffer, all: readonly Segment[]): string[] {
 
 /** Of an address in memory, where it is in the file. */
 function offsetOf(address: bigint, all: readonly Segment[]): number {
-  const segment = all.find((each) => each.type === segments.load && address >= each.address && address < each.address + BigInt(each.fileSize));
+  const segment = all.find(
+    (each) => each.type === segments.load && address >= each.address && address < each.address + BigInt(each.fileSize),
+  );
   if (segment === undefined) throw new RangeError(`no segment holds the address ${address}`);
   return segment.offset + Number(address - segment.address);
 }

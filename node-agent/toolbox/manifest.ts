@@ -44,7 +44,8 @@ export async function verifiedManifest(directory: string): Promise<Manifest | un
   try {
     const manifest = JSON.parse(await readFile(join(directory, manifestName), 'utf8')) as Manifest;
     const { files } = await measureFiles(directory);
-    const inOrder = (all: Manifest['files']): string => JSON.stringify(Object.entries(all).sort(([one], [other]) => (one < other ? -1 : 1)));
+    const inOrder = (all: Manifest['files']): string =>
+      JSON.stringify(Object.entries(all).sort(([one], [other]) => (one < other ? -1 : 1)));
     return inOrder(files) === inOrder(manifest.files) ? manifest : undefined;
   } catch {
     return undefined;

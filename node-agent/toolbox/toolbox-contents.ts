@@ -38,7 +38,20 @@ export const preloadedLibrary = 'libnss_wrapper.so';
 /** Of the locale that tmux needs. */
 export const localeFile = 'locale/C.utf8/LC_CTYPE';
 /** Of terminals, for tmux. */
-export const terminals = ['xterm', 'xterm-256color', 'screen', 'screen-256color', 'tmux', 'tmux-256color', 'linux', 'vt100', 'vt220', 'ansi', 'dumb', 'rxvt'];
+export const terminals = [
+  'xterm',
+  'xterm-256color',
+  'screen',
+  'screen-256color',
+  'tmux',
+  'tmux-256color',
+  'linux',
+  'vt100',
+  'vt220',
+  'ansi',
+  'dumb',
+  'rxvt',
+];
 
 const shebang = `#!${toolboxRoot}/bin/busybox sh\n`;
 
@@ -102,7 +115,12 @@ done
 } >&2
 read -r go || exit 1
 [ "$go" = go ] || exit 1
+parts=
+for part in session auth; do
+  name=Sshd$([ $part = session ] && echo Session || echo Auth)Path
+  [ -x ${toolboxRoot}/wrap/sshd-$part ] && parts="$parts -o $name=${toolboxRoot}/wrap/sshd-$part"
+done
 exec $B env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LD_LIBRARY_PATH=${toolboxRoot}/lib LD_PRELOAD=${toolboxRoot}/lib/${preloadedLibrary} \\
   NSS_WRAPPER_PASSWD=${instanceMount}/passwd NSS_WRAPPER_GROUP=${instanceMount}/group NSS_WRAPPER_SHADOW=${instanceMount}/shadow \\
-  ${toolboxRoot}/ld.so --library-path ${toolboxRoot}/lib ${toolboxRoot}/bin/sshd -i -E /proc/self/fd/2 -f ${instanceMount}/sshd_config
+  ${toolboxRoot}/ld.so --library-path ${toolboxRoot}/lib ${toolboxRoot}/bin/sshd -i -E /proc/self/fd/2 $parts -f ${instanceMount}/sshd_config
 `;

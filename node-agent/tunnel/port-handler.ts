@@ -1,5 +1,5 @@
 /** Streams of kind `port`: a TCP connection to a port of the instance, from within. */
-import { splice } from '../../runtime/splice.ts';
+import { cutStream, splice } from '../../runtime/splice.ts';
 import { PortError } from './port-connector.ts';
 import type { PortConnectors } from './port-connector.ts';
 import { StreamRefusal } from './stream-handler.ts';
@@ -12,7 +12,7 @@ export function createPortHandler(connectors: PortConnectors): StreamHandler {
     const socket = await connectors.connect(container, port).catch((error: unknown) => {
       throw error instanceof PortError ? refusalOf(error, port, instance.metadata.name ?? '') : error;
     });
-    const cut = (): void => void socket.destroy();
+    const cut = (): void => cutStream(socket, new Error('the stream is over'));
     socket.on('error', () => undefined);
     if (signal.aborted) cut();
     signal.addEventListener('abort', cut, { once: true });

@@ -16,9 +16,6 @@ import { judgeStream } from './judge-stream.ts';
 import { StreamRefusal } from './stream-handler.ts';
 import type { StreamHandlers, StreamRequest } from './stream-handler.ts';
 
-export type { StreamHandler, StreamHandlers, StreamRequest } from './stream-handler.ts';
-export { StreamRefusal } from './stream-handler.ts';
-
 /** What the agent knows of the instances that are assigned to it, as of now. */
 export interface StreamWorld {
   providerUid: string;
@@ -37,6 +34,8 @@ export interface StreamServerOptions {
   /** How often it is looked whether instances still are as they were; 500 ms. */
   lookMs?: number;
 }
+
+const stopMs = 5_000;
 
 interface OpenStream {
   request: ReadStreamRequest;
@@ -84,11 +83,15 @@ export class StreamServer {
     }
   }
 
-  /** Ends everything, and waits until the handlers let go. */
+  /** Ends everything, and waits until the handlers let go, though not for ever. */
   async stop(): Promise<void> {
     clearInterval(this.#look);
     for (const open of this.#open) end(open, 'the agent stops');
-    await Promise.all(this.#running);
+    const { promise: late, resolve } = Promise.withResolvers<'late'>();
+    const timer = setTimeout(() => resolve('late'), stopMs);
+    const outcome = await Promise.race([Promise.all(this.#running), late]);
+    clearTimeout(timer);
+    if (outcome === 'late') this.#options.logger.error('streams do not let go', { streams: this.#running.size });
   }
 
   async #serveStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<void> {

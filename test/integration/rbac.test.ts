@@ -233,7 +233,7 @@ describe('access', function () {
 
     const role = (name: string, ...rules: object[]): object => ({ metadata: { name }, rules });
     const secretsRule = { apiGroups: [''], resources: ['secrets'], verbs: ['get', 'list'] };
-    const podsRule = { apiGroups: [''], resources: ['pods', 'pods/log'], verbs: ['get', 'list'] };
+    const endpointsRule = { apiGroups: [''], resources: ['endpoints', 'endpoints/log'], verbs: ['get', 'list'] };
     const binding = (name: string, roleName: string, kind = 'ClusterRole'): object => ({
       metadata: { name },
       roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind, name: roleName },
@@ -242,7 +242,7 @@ describe('access', function () {
 
     it('is given for what one holds, refused for more, with what is missing', async () => {
       assert.equal((await post(`${rbac}/namespaces/red/roles`, role('own', secretsRule), as('eve'))).code, 201);
-      const refused = await post(`${rbac}/namespaces/red/roles`, role('more', secretsRule, podsRule), as('eve'));
+      const refused = await post(`${rbac}/namespaces/red/roles`, role('more', secretsRule, endpointsRule), as('eve'));
       assert.deepEqual(refused.json, {
         kind: 'Status',
         apiVersion: 'v1',
@@ -250,8 +250,8 @@ describe('access', function () {
         status: 'Failure',
         message: [
           'roles.rbac.authorization.k8s.io "more" is forbidden: user "eve" (groups=["staff" "system:authenticated"]) is attempting to grant RBAC permissions not currently held:',
-          '{APIGroups:[""], Resources:["pods"], Verbs:["get" "list"]}',
-          '{APIGroups:[""], Resources:["pods/log"], Verbs:["get" "list"]}',
+          '{APIGroups:[""], Resources:["endpoints"], Verbs:["get" "list"]}',
+          '{APIGroups:[""], Resources:["endpoints/log"], Verbs:["get" "list"]}',
         ].join('\n'),
         reason: 'Forbidden',
         details: { name: 'more', group: 'rbac.authorization.k8s.io', kind: 'roles' },
@@ -260,11 +260,11 @@ describe('access', function () {
       const patch = {
         method: 'PATCH',
         headers: { 'content-type': 'application/merge-patch+json' },
-        body: JSON.stringify({ rules: [podsRule] }),
+        body: JSON.stringify({ rules: [endpointsRule] }),
       };
       const patched = await send(`${rbac}/namespaces/red/roles/own`, patch, as('eve'));
       assert.match(messageOf(patched), /attempting to grant RBAC permissions not currently held/u);
-      assert.equal((await post(`${rbac}/namespaces/red/roles?dryRun=All`, role('more', podsRule), as('eve'))).code, 403);
+      assert.equal((await post(`${rbac}/namespaces/red/roles?dryRun=All`, role('more', endpointsRule), as('eve'))).code, 403);
     });
 
     it('does not let a role be bound that holds more', async () => {
@@ -289,7 +289,7 @@ describe('access', function () {
       const roles = `${rbac}/namespaces/red/roles?dryRun=All`;
       const bindings = `${rbac}/namespaces/red/rolebindings?dryRun=All`;
       const both = async (): Promise<void> => {
-        assert.equal((await post(roles, role('any', podsRule), as('eve'))).code, 201);
+        assert.equal((await post(roles, role('any', endpointsRule), as('eve'))).code, 201);
         assert.equal((await post(bindings, binding('root', 'cluster-admin'), as('eve'))).code, 201);
       };
       await eventually(both, { timeoutMs: 1_000, intervalMs: 5, what: 'the verbs to count' });

@@ -207,7 +207,7 @@ function nameOf({ group, resource }: DiscoveredResource, owner: Owner, uid: stri
     return resource === 'instances' ? owner : machineOf(owner);
   }
   if (resource === 'certificatesigningrequests') return `provider-${uid}-${owner}`;
-  if (resource === 'leases') return machineOf(owner);
+  if (resource === 'leases' || resource === 'nodes') return machineOf(owner);
   if (resource === 'namespaces') return memberOf[owner];
   return resource === 'customresourcedefinitions' ? `${owner}s.matrix.test` : owner;
 }
@@ -300,6 +300,11 @@ const manifests: Readonly<Record<string, (making: Making) => object>> = {
   'certificates.k8s.io/CertificateSigningRequest': () => ({
     spec: { request: newSigningRequest(), signerName: providerSigner, usages: ['client auth', 'digital signature'] },
   }),
+  '/Pod': () => ({}),
+  '/PodAttachOptions': () => ({}),
+  '/PodExecOptions': () => ({}),
+  '/PodPortForwardOptions': () => ({}),
+  '/Node': () => ({}),
   'metrics.k8s.io/NodeMetrics': () => ({}),
   'metrics.k8s.io/PodMetrics': () => ({}),
   'potluck.dev/Instance': ({ owner, namespace }) => {

@@ -39,13 +39,15 @@ export interface TestApiServerOptions {
   /** Path of the kubectl to run. */
   kubectl?: string;
   audit?: ApiServerOptions['audit'];
+  /** Who answers what the mirrors leave to a backend. */
+  streamBackends?: ApiServerOptions['streamBackends'];
   /** Where it listens; default the loopback address alone. */
   host?: string;
 }
 
 export const crdDirectory = join(import.meta.dirname, '../../crds');
 const policiesPath = join(import.meta.dirname, '../../manifests/admission-policies.yaml');
-const mirrorsPath = join(import.meta.dirname, '../../manifests/metrics.yaml');
+const mirrorsPaths = ['metrics.yaml', 'mirrors.yaml'].map((name) => join(import.meta.dirname, '../../manifests', name));
 const kubectlTimeoutMs = 60_000;
 
 export async function startTestApiServer(options: TestApiServerOptions = {}): Promise<TestApiServer> {
@@ -56,7 +58,8 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
       etcd: { endpoints: [etcd.endpoint] },
       listen: { host: options.host ?? '127.0.0.1', port },
       home,
-      mirrorsFile: mirrorsPath,
+      mirrorsFiles: mirrorsPaths,
+      ...(options.streamBackends === undefined ? {} : { streamBackends: options.streamBackends }),
       logger: options.logger ?? silentLogger,
       ...(options.audit === undefined ? {} : { audit: options.audit }),
     });

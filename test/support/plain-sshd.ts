@@ -9,7 +9,6 @@ import { makeSshKeyPair } from '../../runtime/ssh-key-pair.ts';
 import { eventually } from './eventually.ts';
 import { freePort } from './free-port.ts';
 
-
 export interface PlainSshd {
   port: number;
   /** Options of OpenSSH's clients; the host is 127.0.0.1. */
@@ -50,7 +49,14 @@ Subsystem sftp internal-sftp
   return {
     port,
     options: (keyFile) => {
-      const set = { Port: String(port), IdentitiesOnly: 'yes', IdentityFile: keyFile, StrictHostKeyChecking: 'no', UserKnownHostsFile: '/dev/null', LogLevel: 'ERROR' };
+      const set = {
+        Port: String(port),
+        IdentitiesOnly: 'yes',
+        IdentityFile: keyFile,
+        StrictHostKeyChecking: 'no',
+        UserKnownHostsFile: '/dev/null',
+        LogLevel: 'ERROR',
+      };
       return ['-F', 'none', ...Object.entries(set).flatMap(([name, value]) => ['-o', `${name}=${value}`])];
     },
     stop: async () => {

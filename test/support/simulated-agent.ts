@@ -153,6 +153,7 @@ export class SimulatedAgent {
       images: this.#images,
       resolveEnvironment: resolve,
       announceRecreation,
+      keptLogs: { keep: () => Promise.resolve(), drop: () => Promise.resolve() },
       nowMs: () => engine.nowMs,
     });
   }

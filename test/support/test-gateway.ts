@@ -6,6 +6,8 @@ import { createClient } from '../../client/kube-client.ts';
 import { startGateway } from '../../gateway/gateway.ts';
 import type { Gateway } from '../../gateway/gateway.ts';
 import { readOwnIdentity } from '../../gateway/own-identity.ts';
+import { StreamBackend } from '../../gateway/streams/stream-backend.ts';
+import type { Logger } from '../../runtime/logger.ts';
 import { createLogger, silentLogger } from '../../runtime/logger.ts';
 import type { TestApiServer } from './api-server.ts';
 
@@ -21,6 +23,7 @@ export async function startTestGateway(
   api: Pick<TestApiServer, 'home'>,
   name: string,
   spec: Partial<GatewayObject['spec']> = {},
+  { port: wantedPort = 0, log = logger }: { port?: number; log?: Logger } = {},
 ): Promise<TestGateway> {
   const kubeconfig = join(api.home, 'pki', 'gateway.kubeconfig');
   const client = createClient({ kubeconfig, userAgent: 'potluck-gateway' });
@@ -28,13 +31,14 @@ export async function startTestGateway(
   const gateway = await startGateway({
     name,
     client,
-    listen: { host: '127.0.0.1', port: 0 },
+    listen: { host: '127.0.0.1', port: wantedPort },
     spec: (port) => ({ tunnelAddresses: [`127.0.0.1:${port}`], peerAddress: `127.0.0.1:${port}`, ...spec }),
     identity: () => readOwnIdentity(kubeconfig),
     certificate: async () => {
       const caPem = await read('ca.crt');
       return { keyPem: await read('server.key'), certPem: (await read('server.crt')) + caPem, caPem };
     },
+    backend: (hub) => new StreamBackend({ hub, logger: log }),
     onTakenOver: () => logger.error('taken over'),
     logger,
     leaveMs: 500,

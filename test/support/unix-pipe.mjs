@@ -9,3 +9,5 @@ socket.on('error', (error) => {
   console.error(error.message);
   process.exit(1);
 });
+// The other end hung up; what it said is written by now, since pipes are written at once.
+socket.on('end', () => setImmediate(() => process.exit(0)));

@@ -13,8 +13,8 @@ import { startTestPool } from '../support/pool.ts';
 import type { TestPool } from '../support/pool.ts';
 
 const goldenFile = join(import.meta.dirname, 'golden-host-config.json');
-/** Of the machine, or of the image's size. */
-const volatile = ['CpusetCpus', 'StorageOpt'];
+/** Of the machine, of the image's size, or of the test's folder. */
+const volatile = ['CpusetCpus', 'StorageOpt', 'Mounts'];
 const manifest = (spec: string): string => `apiVersion: potluck.dev/v1alpha1
 kind: Instance
 metadata: { name: escape }
@@ -53,7 +53,19 @@ describe('what a manifest cannot reach', function () {
     // Newer engines mask more, and have members that this one has not; whatever those are, they must be off.
     for (const path of masked as string[]) assert.ok((info.HostConfig as { MaskedPaths?: string[] }).MaskedPaths?.includes(path), path);
     for (const [name, value] of entries) if (!(name in golden)) assert.ok(isOff(value), `${name}: ${JSON.stringify(value)}`);
-    assert.deepEqual(info.Mounts, []);
+    const toolbox = join(pool.home, 'providers/desktop/toolbox');
+    const mounts = [
+      [join(toolbox, 'tools'), '/.potluck'],
+      [join(toolbox, 'instances', metadata.uid ?? ''), '/.potluck-instance'],
+      [join(toolbox, 'empty'), '/run/sshd'],
+    ];
+    const mounted = info.Mounts.map(({ Type, Source, Destination, RW }) => [Type, Source, Destination, RW]);
+    const byDestination = (one: unknown[], other: unknown[]): number => String(one[2]).localeCompare(String(other[2]));
+    assert.deepEqual(
+      mounted.sort(byDestination),
+      mounts.map(([source, target]) => ['bind', source, target, false]).sort(byDestination),
+      'only what it is entered by, read-only',
+    );
     assert.deepEqual(Object.keys(info.NetworkSettings.Networks), ['bridge']);
     assert.match(info.HostConfig.CpusetCpus ?? '', /^\d+(-\d+)?(,\d+(-\d+)?)*$/);
   });

@@ -71,6 +71,19 @@ describe('potluck up', function () {
     assert.equal(await kubectl('apply', '-f', join(root, 'examples/hello.yaml')), 'instance.potluck.dev/hello unchanged\n');
   });
 
+  it('lets kubectl and potluck into the instance', async () => {
+    assert.match(await kubectl('get', 'pods,nodes'), /pod\/hello +1\/1 +Running[^]*node\/this-machine +Ready/);
+    // The agent may still be on its way to the gateway.
+    await eventually(async () => assert.equal(await kubectl('exec', 'hello', '--', 'id', '-u'), '0\n'), {
+      timeoutMs: 20_000,
+      what: 'exec',
+      intervalMs: 500,
+    });
+    const { code, output } = await runPotluck('exec', '--home', home, 'hello', '--', 'sh', '-c', 'echo $POTLUCK_SESSION; exit 3');
+    assert.deepEqual([code, /^[0-9a-f]{32}\n$/.test(output)], [3, true], output);
+    await kubectl('logs', 'hello');
+  });
+
   it('shows providers and instances by potluck status', async () => {
     const { code, output } = await runPotluck('status', '-o', 'json', '--home', home);
     assert.equal(code, 0, output);

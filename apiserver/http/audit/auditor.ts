@@ -8,6 +8,7 @@ import type { Answer } from '../answer.ts';
 import { decodeProtobuf } from '../kubernetes-protobuf.ts';
 import { bodyOf } from '../read-body.ts';
 import type { RequestInfo } from '../request-info.ts';
+import { shownUrl } from '../shown-url.ts';
 import type { AuditLog } from './audit-log.ts';
 import { chooseLevel, type AuditChoice, type AuditLevel, type AuditPolicy, type AuditStage } from './audit-policy.ts';
 
@@ -97,7 +98,7 @@ export class Auditor {
 function describeRequest({ request, info, requester }: AuditedExchange): object {
   const userAgent = request.headers['user-agent'];
   return {
-    requestURI: (request.url ?? '').slice(0, longestUri),
+    requestURI: shownUrl((request.url ?? '').slice(0, longestUri)),
     verb: info?.verb ?? (request.method ?? '').toLowerCase(),
     user: describe(requester?.impersonator ?? requester?.user),
     ...(requester?.impersonator === undefined ? {} : { impersonatedUser: describe(requester.user) }),

@@ -1,8 +1,9 @@
 /** Reads which resources are mirrored, and how: YAML documents, one for each resource. Pure. */
 import { parseAllDocuments } from 'yaml';
 import { UserError } from '../../../api/errors.ts';
-import { compileJsonPath, JsonPathError, type JsonPath } from '../../admission/json-path.ts';
+import { simplePath } from '../../admission/json-path.ts';
 import { isObject, type JsonObject } from '../../admission/json-value.ts';
+import { parsePath, parseTemplate, type Fields, type Missing, type Refuse, type Template } from './template.ts';
 
 /** A resource whose objects are made from another's each time they are read. */
 export interface MirrorConfig {
@@ -13,30 +14,49 @@ export interface MirrorConfig {
   kind: string;
   namespaced: boolean;
   shortNames: readonly string[];
+  categories: readonly string[];
   /** Name, namespace, labels and age of an object are its source's. */
   source: { group: string; version: string; resource: string };
+  /** Whether objects have an identity, so that they can be watched: uid, resource version and deletion of the source. */
+  watch: boolean;
+  missing: Missing;
   /** What an object has besides its metadata. */
-  template: readonly (readonly [string, Template])[];
-  columns: readonly { name: string; path: string }[];
+  template: Fields;
+  columns: readonly MirrorColumn[];
+  /** Paths in the object, without the dot, that field selectors may name. */
+  selectableFields: ReadonlyMap<string, readonly string[]>;
+  /** Served by somebody else. */
+  subresources: readonly MirrorSubresource[];
 }
 
-/** A value, where in the source it is found, or what it is made of. */
-export type Template =
-  | { kind: 'literal'; value: string }
-  | { kind: 'path'; read: JsonPath }
-  | { kind: 'object'; fields: readonly (readonly [string, Template])[] }
-  | { kind: 'list'; items: readonly Template[] };
+export interface MirrorColumn {
+  name: string;
+  type: string;
+  description: string;
+  /** 0, or 1 for `-o wide`. */
+  priority: number;
+  /** A path in the mirrored object, or what is made of it. */
+  value: string | Template;
+}
 
-/** Deeper than any object that is worth mirroring. */
-const deepest = 10;
+export interface MirrorSubresource {
+  name: string;
+  kind: string;
+  verbs: readonly string[];
+  /** Name of a backend, as the server's options give them an address. */
+  backend: string;
+}
+
 /** These are made from the source's metadata. */
 const reserved = ['apiVersion', 'kind', 'metadata'];
+const columnTypes = ['string', 'integer', 'number', 'boolean', 'date'];
+const sections = ['resource', 'source', 'watch', 'missing', 'object', 'columns', 'selectableFields', 'subresources'];
 
 /** Throws `BAD_ARGUMENT` with the place in the file of what is wrong. */
 export function parseMirrors(text: string, file: string): MirrorConfig[] {
   return parseAllDocuments(text).map((document, index) => {
     const refuse: Refuse = (at, what) => {
-      const remedy = 'manifests/metrics.yaml shows how resources are mirrored';
+      const remedy = 'manifests/metrics.yaml and manifests/mirrors.yaml show how resources are mirrored';
       throw new UserError('BAD_ARGUMENT', `${file}: document ${index + 1}: ${at === '' ? '' : `${at}: `}${what}`, remedy);
     };
     const [problem] = document.errors;
@@ -46,61 +66,64 @@ export function parseMirrors(text: string, file: string): MirrorConfig[] {
   });
 }
 
-type Refuse = (at: string, what: string) => never;
-
 function mirrorOf(object: JsonObject, refuse: Refuse): MirrorConfig {
-  const fields = new Fields(object, '', refuse, ['resource', 'source', 'object', 'columns']);
-  const own = fields.object('resource', ['group', 'version', 'plural', 'singular', 'kind', 'namespaced', 'shortNames']);
+  const fields = new FieldReader(object, '', refuse, sections);
+  const own = fields.object('resource', ['group', 'version', 'plural', 'singular', 'kind', 'namespaced', 'shortNames', 'categories']);
   const source = fields.object('source', ['group', 'version', 'plural']);
   const template = fields.value('object');
   if (!isObject(template)) return refuse('object', 'must be an object');
   for (const name of reserved) if (Object.hasOwn(template, name)) refuse(`object.${name}`, 'is made from the source');
   return {
-    group: own.text('group'),
+    group: own.text('group', ''),
     version: own.text('version'),
     resource: own.text('plural'),
     singular: own.text('singular', ''),
     kind: own.text('kind'),
     namespaced: own.flag('namespaced'),
     shortNames: own.texts('shortNames'),
+    categories: own.texts('categories'),
     source: { group: source.text('group', ''), version: source.text('version'), resource: source.text('plural') },
-    template: Object.entries(template).map(([name, value]) => [name, templateOf(value, `object.${name}`, refuse, 1)]),
+    watch: fields.flag('watch', false),
+    missing: fields.choice('missing', ['Hide', 'Omit'], 'Hide'),
+    template: Object.entries(template).map(([name, value]) => [name, parseTemplate(value, `object.${name}`, refuse)]),
     columns: fields.list('columns').map((column, index) => columnOf(column, `columns[${index}]`, refuse)),
+    selectableFields: new Map(
+      fields.texts('selectableFields').map((path, index) => selectableOf(path, `selectableFields[${index}]`, refuse)),
+    ),
+    subresources: fields.list('subresources').map((each, index) => subresourceOf(each, `subresources[${index}]`, refuse)),
   };
 }
 
-function templateOf(value: unknown, at: string, refuse: Refuse, depth: number): Template {
-  if (depth > deepest) return refuse(at, `is deeper than ${deepest} levels`);
-  if (Array.isArray(value)) {
-    return { kind: 'list', items: value.map((item, index) => templateOf(item, `${at}[${index}]`, refuse, depth + 1)) };
-  }
-  if (isObject(value)) {
-    const fields = Object.entries(value).map(([name, each]) => [name, templateOf(each, `${at}.${name}`, refuse, depth + 1)] as const);
-    return { kind: 'object', fields };
-  }
-  if (typeof value !== 'string') return refuse(at, 'must be a text: a path that begins with a dot, or a value');
-  return value.startsWith('.') ? { kind: 'path', read: pathOf(value, at, refuse) } : { kind: 'literal', value };
-}
-
-function columnOf(column: unknown, at: string, refuse: Refuse): { name: string; path: string } {
+function columnOf(column: unknown, at: string, refuse: Refuse): MirrorColumn {
   if (!isObject(column)) return refuse(at, 'must be an object');
-  const fields = new Fields(column, at, refuse, ['name', 'path']);
-  const path = fields.text('path');
-  pathOf(path, `${at}.path`, refuse);
-  return { name: fields.text('name'), path };
+  const fields = new FieldReader(column, at, refuse, ['name', 'type', 'description', 'priority', 'path', 'value']);
+  const value = fields.value('value');
+  if (value === undefined) parsePath(fields.text('path'), `${at}.path`, refuse);
+  const priority = fields.value('priority') ?? 0;
+  return {
+    name: fields.text('name'),
+    type: fields.choice('type', columnTypes, 'string'),
+    description: fields.text('description', ''),
+    priority: priority === 0 || priority === 1 ? priority : refuse(`${at}.priority`, 'must be 0 or 1'),
+    value: value === undefined ? fields.text('path') : parseTemplate(value, `${at}.value`, refuse),
+  };
 }
 
-function pathOf(text: string, at: string, refuse: Refuse): JsonPath {
-  try {
-    return compileJsonPath(text);
-  } catch (error) {
-    if (error instanceof JsonPathError) return refuse(at, error.message);
-    throw error;
-  }
+function selectableOf(path: string, at: string, refuse: Refuse): [string, readonly string[]] {
+  const names = simplePath(path) ?? refuse(at, 'must be a path of names');
+  return [names.join('.'), names];
+}
+
+function subresourceOf(value: unknown, at: string, refuse: Refuse): MirrorSubresource {
+  if (!isObject(value)) return refuse(at, 'must be an object');
+  const fields = new FieldReader(value, at, refuse, ['name', 'kind', 'verbs', 'backend']);
+  const verbs = fields.texts('verbs');
+  if (verbs.length === 0 || verbs.some((verb) => verb !== 'get' && verb !== 'create')) refuse(`${at}.verbs`, 'must be of get and create');
+  return { name: fields.text('name'), kind: fields.text('kind'), verbs, backend: fields.text('backend') };
 }
 
 /** Reads fields of a known form, and refuses others. */
-class Fields {
+class FieldReader {
   readonly #object: JsonObject;
   readonly #at: string;
   readonly #refuse: Refuse;
@@ -121,10 +144,10 @@ class Fields {
     return Object.hasOwn(this.#object, name) ? this.#object[name] : undefined;
   }
 
-  object(name: string, known: readonly string[]): Fields {
+  object(name: string, known: readonly string[]): FieldReader {
     const value = this.value(name);
     return isObject(value)
-      ? new Fields(value, this.#place(name), this.#refuse, known)
+      ? new FieldReader(value, this.#place(name), this.#refuse, known)
       : this.#refuse(this.#place(name), 'must be an object');
   }
 
@@ -133,8 +156,13 @@ class Fields {
     return typeof value === 'string' && (value !== '' || otherwise === '') ? value : this.#refuse(this.#place(name), 'must be a text');
   }
 
-  flag(name: string): boolean {
-    const value = this.value(name);
+  choice<T extends string>(name: string, known: readonly T[], otherwise: T): T {
+    const value = this.value(name) ?? otherwise;
+    return known.find((each) => each === value) ?? this.#refuse(this.#place(name), `must be one of ${known.join(', ')}`);
+  }
+
+  flag(name: string, otherwise?: boolean): boolean {
+    const value = this.value(name) ?? otherwise;
     return typeof value === 'boolean' ? value : this.#refuse(this.#place(name), 'must be true or false');
   }
 

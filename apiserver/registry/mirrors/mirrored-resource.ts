@@ -1,16 +1,31 @@
-/** Resources that store nothing: each object is made from one of another resource, when it is read. They can be read, not watched. */
+/**
+ * Resources that store nothing: each object is made from one of another resource, when it is read. Where they can be watched, their objects have
+ * the uid and the resource version of their source, and so have lists and bookmarks.
+ */
 import type { KubernetesObject, ObjectKey } from '../../../api/object.ts';
 import { compileSchema } from '../../admission/compile-schema.ts';
 import type { JsonObject } from '../../admission/json-value.ts';
-import type { JsonSchema } from '../../admission/structural-schema.ts';
 import { nameColumn } from '../builtin-columns.ts';
 import { unwritten } from '../resource-context.ts';
-import type { ListOptions, ObjectList, ResourceCatalogue, ResourceDefinition, ResourceOperations, StoredObject } from '../resource.ts';
-import { parseSelection } from '../selection.ts';
+import type {
+  ListOptions,
+  ObjectList,
+  ResourceCatalogue,
+  ResourceDefinition,
+  ResourceOperations,
+  Selection,
+  StoredObject,
+  WatchHandle,
+  WatchOptions,
+  WatchSink,
+} from '../resource.ts';
+import { parseSelection, type ParsedSelection } from '../selection.ts';
 import { notFound, StatusError } from '../status-error.ts';
-import type { MirrorConfig, Template } from './mirror-config.ts';
+import type { MirrorColumn, MirrorConfig } from './mirror-config.ts';
+import { MirrorSink } from './mirror-sink.ts';
+import { fill, fillFields, schemaOf } from './template.ts';
 
-/** From the cache: what is mirrored is read often, and nothing is decided by it. */
+/** From the cache: what cannot be watched is read often, and nothing is decided by it. */
 const anyRevision = { resourceVersion: '0' } as const;
 
 export function createMirror(config: MirrorConfig, catalogue: Pick<ResourceCatalogue, 'find'>): ResourceOperations {
@@ -30,33 +45,53 @@ class MirroredResource implements ResourceOperations {
     this.definition = definitionOf(config);
   }
 
-  async get(key: ObjectKey): Promise<StoredObject> {
+  async get(key: ObjectKey, options: { resourceVersion?: string } = {}): Promise<StoredObject> {
     const source = this.#source();
-    const found = source === undefined ? undefined : await orMissing(source.get(key, anyRevision));
+    const found = source === undefined ? undefined : await orMissing(source.get(key, this.#config.watch ? options : anyRevision));
     const mirrored = found === undefined ? undefined : this.#mirror(found);
     if (mirrored === undefined) throw notFound(this.definition, key.name);
     return mirrored;
   }
 
-  async list({ namespace, labelSelector, fieldSelector }: ListOptions): Promise<ObjectList> {
-    const selectors = {
-      ...(labelSelector === undefined ? {} : { labelSelector }),
-      ...(fieldSelector === undefined ? {} : { fieldSelector }),
-    };
-    const { matches } = parseSelection(this.definition, '', selectors);
+  async list(options: ListOptions): Promise<ObjectList> {
+    const { matches } = this.#select(options);
     const source = this.#source();
     if (source === undefined) return { items: [], resourceVersion: '0' };
-    const list = await source.list({ ...anyRevision, ...(namespace === undefined ? {} : { namespace }) });
-    const items = list.items.flatMap((stored) => this.#mirror(stored) ?? []);
-    return { items: matches === undefined ? items : items.filter(({ object }) => matches(object)), resourceVersion: list.resourceVersion };
+    const { namespace } = options;
+    const asked = this.#config.watch ? withoutSelectors(options) : { ...anyRevision, ...(namespace === undefined ? {} : { namespace }) };
+    const { remainingItemCount, ...list } = await source.list(asked);
+    const made = list.items.flatMap((stored) => this.#mirror(stored) ?? []);
+    const items = matches === undefined ? made : made.filter(({ object }) => matches(object));
+    // What is left out is not known of the pages that follow.
+    const isWhole = matches === undefined && this.#config.missing === 'Omit' && remainingItemCount !== undefined;
+    return { ...list, items, ...(isWhole ? { remainingItemCount } : {}) };
   }
 
-  watch = refuse;
+  watch(options: WatchOptions, sink: WatchSink): Promise<WatchHandle> {
+    if (!this.#config.watch) return refuse();
+    const { matches } = this.#select(options);
+    const source = this.#source();
+    if (source === undefined) return Promise.reject(notFound(this.definition, ''));
+    const show = (stored: StoredObject): StoredObject | undefined => {
+      const mirrored = this.#mirror(stored);
+      return mirrored === undefined || matches?.(mirrored.object) === false ? undefined : mirrored;
+    };
+    const made = (stored: StoredObject): StoredObject | undefined => this.#mirror(stored);
+    return source.watch({ ...withoutSelectors(options), withPrevious: true }, new MirrorSink(sink, show, made));
+  }
+
   create = refuse;
   update = refuse;
   patch = refuse;
   delete = refuse;
   deleteCollection = refuse;
+
+  #select({ labelSelector, fieldSelector }: ListOptions): ParsedSelection {
+    return parseSelection(this.definition, '', {
+      ...(labelSelector === undefined ? {} : { labelSelector }),
+      ...(fieldSelector === undefined ? {} : { fieldSelector }),
+    });
+  }
 
   /** Undefined while its definition is not there. */
   #source(): ResourceOperations | undefined {
@@ -74,46 +109,41 @@ class MirroredResource implements ResourceOperations {
   }
 }
 
-/** Undefined when the source lacks anything that the template names. */
+/** They are about the mirrored objects, and looked at here. */
+function withoutSelectors<T extends Selection>(options: T): T {
+  const rest = { ...options };
+  delete rest.labelSelector;
+  delete rest.fieldSelector;
+  return rest;
+}
+
+/** Undefined when the source lacks something without which the object is not shown. */
 export function mirroredObject(config: MirrorConfig, source: KubernetesObject): JsonObject | undefined {
-  const { name, namespace, labels, creationTimestamp } = source.metadata;
-  const filled = fillFields(config.template, source);
+  const filled = fillFields(config.template, source, config.missing);
   if (filled === undefined) return undefined;
-  return {
-    kind: config.kind,
-    apiVersion: `${config.group}/${config.version}`,
-    metadata: {
-      name,
-      ...(config.namespaced ? { namespace } : {}),
-      ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
-      ...(labels === undefined ? {} : { labels }),
-    },
-    ...filled,
-  };
+  const { group, version, kind } = config;
+  return { kind, apiVersion: group === '' ? version : `${group}/${version}`, metadata: metadataOf(config, source), ...filled };
 }
 
-function fill(template: Template, source: KubernetesObject): unknown {
-  switch (template.kind) {
-    case 'literal':
-      return template.value;
-    case 'path':
-      return template.read(source)[0];
-    case 'object':
-      return fillFields(template.fields, source);
-    case 'list': {
-      const items = template.items.map((item) => fill(item, source));
-      return items.includes(undefined) ? undefined : items;
-    }
-  }
+function metadataOf({ namespaced, watch }: MirrorConfig, { metadata }: KubernetesObject): JsonObject {
+  const { name, namespace, labels, creationTimestamp, uid, resourceVersion, deletionTimestamp } = metadata;
+  return defined({
+    name,
+    ...(namespaced ? { namespace } : {}),
+    ...(watch ? { uid, resourceVersion } : {}),
+    creationTimestamp,
+    // As a pod has them that is being deleted.
+    ...(watch && deletionTimestamp !== undefined ? { deletionTimestamp, deletionGracePeriodSeconds: 0 } : {}),
+    labels,
+  });
 }
 
-function fillFields(fields: readonly (readonly [string, Template])[], source: KubernetesObject): JsonObject | undefined {
-  const filled = fields.map(([name, template]) => [name, fill(template, source)] as const);
-  return filled.some(([, value]) => value === undefined) ? undefined : Object.fromEntries(filled);
+function defined(object: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 }
 
 function definitionOf(config: MirrorConfig): ResourceDefinition {
-  const { group, version, resource, singular, kind, namespaced, shortNames, source, template, columns } = config;
+  const { group, version, resource, singular, kind, namespaced, shortNames, categories, source, template, columns } = config;
   const from = `${source.resource}.${source.group}`;
   return {
     group,
@@ -124,8 +154,8 @@ function definitionOf(config: MirrorConfig): ResourceDefinition {
     listKind: `${kind}List`,
     namespaced,
     shortNames,
-    categories: [],
-    verbs: ['get', 'list'],
+    categories,
+    verbs: config.watch ? ['get', 'list', 'watch'] : ['get', 'list'],
     schema: compileSchema({
       description: `Made from ${from} when it is read.`,
       type: 'object',
@@ -136,31 +166,23 @@ function definitionOf(config: MirrorConfig): ResourceDefinition {
         ...Object.fromEntries(template.map(([name, each]) => [name, schemaOf(each)])),
       },
     }),
-    subresources: [],
-    selectableFields: new Map(),
-    printerColumns: [
-      nameColumn,
-      ...columns.map(({ name, path }) => ({ name, type: 'string', format: '', description: '', priority: 0, value: path })),
-    ],
+    subresources: config.subresources.map(({ name, kind: of, verbs, backend }) => ({
+      name,
+      verbs,
+      backend,
+      type: { group, version, kind: of },
+    })),
+    selectableFields: config.selectableFields,
+    printerColumns: [nameColumn, ...columns.map(columnOf)],
     patchTypes: [],
     custom: false,
     storageVersionHash: '',
   };
 }
 
-function schemaOf(template: Template): JsonSchema {
-  switch (template.kind) {
-    case 'literal':
-      return { type: 'string' };
-    case 'path':
-      return { 'x-kubernetes-preserve-unknown-fields': true };
-    case 'object':
-      return { type: 'object', properties: Object.fromEntries(template.fields.map(([name, each]) => [name, schemaOf(each)])) };
-    case 'list': {
-      const [first] = template.items;
-      return { type: 'array', items: first === undefined ? { type: 'object' } : schemaOf(first) };
-    }
-  }
+function columnOf({ name, type, description, priority, value }: MirrorColumn): ResourceDefinition['printerColumns'][number] {
+  const column = { name, type, format: '', description, priority };
+  return { ...column, value: typeof value === 'string' ? value : (object) => fill(value, object, 'Omit') };
 }
 
 async function orMissing<T>(reading: Promise<T>): Promise<T | undefined> {
