@@ -2,6 +2,7 @@
 import { agent } from './agent.ts';
 import { applyToRunning } from './apply-to-running.ts';
 import { idle } from './idle.ts';
+import { ssh } from './ssh.ts';
 import { startLatency } from './start-latency.ts';
 import { timeToReady } from './time-to-ready.ts';
 
@@ -9,6 +10,7 @@ const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
   agent,
   'apply-to-running': applyToRunning,
   idle,
+  ssh,
   'start-latency': startLatency,
   'time-to-ready': timeToReady,
 };
