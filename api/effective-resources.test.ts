@@ -37,7 +37,15 @@ describe('effectiveResources()', () => {
       pidsLimit: 100,
       ingressBitsPerSecond: 20_000_000,
       egressBitsPerSecond: 5_000_000,
+      gpus: 0,
     });
+  });
+
+  it('takes graphics processors from requests or limits, and reserves them', () => {
+    for (const spec of [instance({ cpu: 1, 'nvidia.com/gpu': 2 }), instance({ cpu: 1 }, { 'nvidia.com/gpu': '2' })]) {
+      assert.equal(effectiveResources(spec, provider, provider.offer).gpus, 2);
+      assert.equal(reservedAmounts(spec)['nvidia.com/gpu'], '2');
+    }
   });
 
   it('fills in the defaults of the CRD: cpu and disk the request, memory the perInstanceMax, pids 512', () => {

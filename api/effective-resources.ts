@@ -5,8 +5,11 @@ import { parseQuantity } from './quantity.ts';
 import type { Quantity } from './quantity.ts';
 import { formatAmounts } from './resource-amounts.ts';
 
+/** Whole graphics processors; never shared, never limited apart from the request. */
+export const gpuResource = 'nvidia.com/gpu';
+
 /** Resources as `requests`, `limits`, `offer`, `perInstanceMax` and `allocatable` name them. */
-export const resourceNames = ['cpu', 'memory', 'disk', 'pids', 'ingress-bandwidth', 'egress-bandwidth'] as const;
+export const resourceNames = ['cpu', 'memory', 'disk', 'pids', 'ingress-bandwidth', 'egress-bandwidth', gpuResource] as const;
 export type ResourceName = (typeof resourceNames)[number];
 
 /** Quantities by resource, as they stand in the API. */
@@ -29,6 +32,7 @@ export interface EffectiveResources {
   ingressBitsPerSecond: number | undefined;
   /** Away from the instance, in bit/s; undefined is not limited. */
   egressBitsPerSecond: number | undefined;
+  gpus: number;
 }
 
 export const defaultPidsLimit = 512;
@@ -56,7 +60,7 @@ export function askedAmount(amounts: WrittenAmounts | undefined, name: ResourceN
   return written === undefined ? undefined : roundUp(parseQuantity(written), unitOf(name));
 }
 
-/** An amount that there is, in millicores, bytes, processes or bit/s; undefined when it is not stated. */
+/** An amount that there is, in millicores, bytes, processes, bit/s or a count; undefined when it is not stated. */
 export function givenAmount(amounts: WrittenAmounts | undefined, name: ResourceName): number | undefined {
   const written = amounts?.[name];
   return written === undefined ? undefined : roundDown(parseQuantity(written), unitOf(name));
@@ -95,12 +99,13 @@ export function effectiveResources(
     pidsLimit: limit('pids') ?? defaultPidsLimit,
     ingressBitsPerSecond: limit('ingress-bandwidth') ?? givenAmount(provider.perInstanceMax, 'ingress-bandwidth'),
     egressBitsPerSecond: limit('egress-bandwidth') ?? givenAmount(provider.perInstanceMax, 'egress-bandwidth'),
+    gpus: askedAmount(requests, gpuResource) ?? limit(gpuResource) ?? 0,
   };
 }
 
 /**
  * What a place for the instance takes from a provider's allocatable, as the ledger writes it: its requests (disk's limit where disk is not
- * requested), and the processes and bandwidth that it states. Defaults reserve nothing.
+ * requested), and the processes, bandwidth and graphics processors that it states. Defaults reserve nothing.
  */
 export function reservedAmounts(instance: Instance['spec']): Record<string, string> {
   const { requests, limits = {} } = instance.resources;

@@ -19,13 +19,20 @@ export function nextEpoch(instance: Instance): number {
   return (instance.status?.lastEpoch ?? 0) + 1;
 }
 
-/** Bound: everything that an agent wrote about a former placement is gone. */
+/** The one thing that an agent wrote which goes on from placement to placement: what the image of the spec means. */
+function resolvedImage({ spec, status }: Instance): Pick<InstanceStatus, 'resolvedImage'> {
+  const resolved = status?.resolvedImage;
+  return resolved?.image === spec.image ? { resolvedImage: resolved } : {};
+}
+
+/** Bound: everything else that an agent wrote about a former placement is gone. */
 export function boundStatus(instance: Instance, assignment: Assignment, hostname: string, nowMs: number): InstanceStatus {
   return {
     phase: 'Assigned',
     assignment,
     lastEpoch: assignment.epoch,
     hostname,
+    ...resolvedImage(instance),
     conditions: conditionsOf(
       instance,
       [
@@ -64,6 +71,7 @@ function waitingStatus(instance: Instance, reason: Reason, message: string, nowM
   return {
     phase: 'Pending',
     ...(lastEpoch !== undefined && { lastEpoch }),
+    ...resolvedImage(instance),
     conditions: conditionsOf(
       instance,
       [

@@ -9,6 +9,14 @@ export const conditionTypes = {
   imageReady: 'ImageReady',
   /** Instance: the agent removed its container and everything that belonged to it. */
   containerRemoved: 'ContainerRemoved',
+  /** Provider: the machine has what its owner offers. */
+  offerWithinCapacity: 'OfferWithinCapacity',
+  /** Instance: it gets less than its limits, since the machine's owner allows no more. */
+  throttled: 'Throttled',
+  /** Instance: its disk is nearly full, or full. */
+  diskPressure: 'DiskPressure',
+  /** Provider: the owner's policy file is as it should be, or there is none. */
+  ownerPolicyValid: 'OwnerPolicyValid',
   /** Member: every SSH key can be read. */
   sshKeysValid: 'SSHKeysValid',
 } as const;
@@ -39,14 +47,31 @@ export const reasons = {
   /** Kubernetes' own: a secret or a config map that the container needs is missing. */
   createContainerConfigError: 'CreateContainerConfigError',
   engineUnavailable: 'EngineUnavailable',
+  wallsDown: 'WallsDown',
   providerLost: 'ProviderLost',
   superseded: 'Superseded',
+  /** Also of Throttled, and of events on instances and providers. */
+  ownerPolicy: 'OwnerPolicy',
+  diskPressure: 'DiskPressure',
+  // Throttled
+  asDeclared: 'AsDeclared',
   // Ready (provider)
   leaseRenewed: 'LeaseRenewed',
   leaseExpired: 'LeaseExpired',
   noLease: 'NoLease',
   withdrawing: 'Withdrawing',
   withdrawn: 'Withdrawn',
+  // OwnerPolicyValid
+  policyRead: 'PolicyRead',
+  noPolicy: 'NoPolicy',
+  policyBroken: 'PolicyBroken',
+  // OfferWithinCapacity
+  offerFits: 'OfferFits',
+  offerCut: 'OfferCut',
+  // DiskPressure
+  diskFull: 'DiskFull',
+  diskAlmostFull: 'DiskAlmostFull',
+  diskHasRoom: 'DiskHasRoom',
   // Approved, Denied and Failed (signing requests)
   joinAccepted: 'JoinAccepted',
   renewalAccepted: 'RenewalAccepted',

@@ -22,6 +22,9 @@ import { Routes } from './http/routes.ts';
 import { defaultWatchLimits } from './http/watch-stream.ts';
 import type { Catalogue } from './registry/catalogue.ts';
 import { createCatalogue } from './registry/catalogue.ts';
+import { parseMirrors } from './registry/mirrors/mirror-config.ts';
+import type { MirrorConfig } from './registry/mirrors/mirror-config.ts';
+import { createMirror } from './registry/mirrors/mirrored-resource.ts';
 import type { EtcdStoreOptions } from './store/etcd-store.ts';
 import { createEtcdStore } from './store/etcd-store.ts';
 import type { Store } from './store/store.ts';
@@ -45,6 +48,8 @@ export interface ApiServerOptions {
   certificateCheckMs?: number;
   /** The machine's links, each time that they are looked at. */
   interfaces?: typeof networkInterfaces;
+  /** What is mirrored from other resources, as `manifests/metrics.yaml` has it; absent: nothing. */
+  mirrorsFile?: string;
   /** How long to wait for etcd at the start. */
   etcdTimeoutMs?: number;
 }
@@ -87,6 +92,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     });
     const catalogue = await createCatalogue({ store, logger, nowMs, checkWrite: (write) => access.checkWrite(write) });
     undo.push(() => catalogue.close());
+    catalogue.serve((await readMirrors(options)).map((mirror) => createMirror(mirror, catalogue)));
     await withinTime(catalogue.start(), options);
     undo.push(() => access.close());
     await withinTime(access.start(catalogue), options);
@@ -122,16 +128,25 @@ interface ServerParts {
   audit: Auditor | undefined;
 }
 
+async function readMirrors({ mirrorsFile }: ApiServerOptions): Promise<MirrorConfig[]> {
+  if (mirrorsFile === undefined) return [];
+  return parseMirrors(await readText(mirrorsFile, 'Put back the file that came with the program'), mirrorsFile);
+}
+
+/** Throws `BAD_ARGUMENT` for a file that cannot be read. */
+async function readText(path: string, remedy: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new UserError('BAD_ARGUMENT', `${path} cannot be read`, remedy, { cause: error });
+  }
+}
+
 /** Throws `BAD_ARGUMENT` for a policy that cannot be read. */
 async function openAudit({ audit, logger }: ApiServerOptions): Promise<Auditor | undefined> {
   if (audit === undefined) return undefined;
   const { policyFile, logPath: path, maxBytes, maxBackups } = audit;
-  let text: string;
-  try {
-    text = await readFile(policyFile, 'utf8');
-  } catch (error) {
-    throw new UserError('BAD_ARGUMENT', `${policyFile} cannot be read`, 'Name a file with --audit-policy-file', { cause: error });
-  }
+  const text = await readText(policyFile, 'Name a file with --audit-policy-file');
   const policy = parseAuditPolicy(text, policyFile);
   return new Auditor(policy, new AuditLog({ path, maxBytes, maxBackups, logger, nowMs: () => Date.now() }));
 }

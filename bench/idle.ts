@@ -2,19 +2,14 @@
  * What a pool costs when nothing happens: resident memory and CPU of each process over 20 seconds, first without instances, then with 10
  * running. `npm run bench -- idle`
  */
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { instances } from '../api/resource-type.ts';
 import { instanceManifest } from '../test/support/manifests.ts';
 import { startTestPool } from '../test/support/pool.ts';
+import { processUsage } from './process-usage.ts';
+import type { ProcessUsage } from './process-usage.ts';
 
 const windowMs = 20_000;
-const clockTicksPerSecond = 100;
-
-interface Usage {
-  residentMb: number;
-  cpuSeconds: number;
-}
 
 export async function idle(): Promise<void> {
   const pool = await startTestPool({ providers: [{ name: 'desktop', region: 'eu-west' }] });
@@ -41,17 +36,8 @@ async function measure(title: string, processes: Readonly<Record<string, number>
   }
 }
 
-async function readAll(processes: Readonly<Record<string, number>>): Promise<Record<string, Usage>> {
-  return Object.fromEntries(await Promise.all(Object.entries(processes).map(async ([name, pid]) => [name, await read(pid)] as const)));
-}
-
-/** From /proc: fields 14 and 15 of stat are user and system time in ticks. */
-async function read(pid: number): Promise<Usage> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return {
-    residentMb: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024,
-    cpuSeconds: (Number(fields[11]) + Number(fields[12])) / clockTicksPerSecond,
-  };
+async function readAll(processes: Readonly<Record<string, number>>): Promise<Record<string, ProcessUsage>> {
+  return Object.fromEntries(
+    await Promise.all(Object.entries(processes).map(async ([name, pid]) => [name, await processUsage(pid)] as const)),
+  );
 }

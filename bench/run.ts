@@ -1,11 +1,15 @@
 /** `npm run bench [-- NAME…]`: runs the benchmarks named, or all, and prints their figures. */
+import { agent } from './agent.ts';
 import { applyToRunning } from './apply-to-running.ts';
 import { idle } from './idle.ts';
+import { startLatency } from './start-latency.ts';
 import { timeToReady } from './time-to-ready.ts';
 
 const benchmarks: Readonly<Record<string, () => Promise<void>>> = {
+  agent,
   'apply-to-running': applyToRunning,
   idle,
+  'start-latency': startLatency,
   'time-to-ready': timeToReady,
 };
 

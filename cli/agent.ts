@@ -1,23 +1,36 @@
+import { resolve } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import { createClient } from '../client/kube-client.ts';
 import { startAgent } from '../node-agent/agent.ts';
 import { agentFolder } from '../node-agent/identity/agent-folder.ts';
 import { readAgentKubeconfig } from '../node-agent/identity/agent-kubeconfig.ts';
 import { CertificateKeeper } from '../node-agent/identity/certificate-keeper.ts';
-import { readEnrolment } from '../node-agent/identity/enrolment.ts';
+import { readEnrolment, writeEnrolment } from '../node-agent/identity/enrolment.ts';
+import { defaultOwnerPolicyPath } from '../node-agent/owner-policy/policy-keeper.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
 import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
+import { parseHostPort } from './command-line/host-port.ts';
 import { logFlags } from './command-line/log-flags.ts';
 import { parseEngine } from './engine-flag.ts';
+import { nameServerFlag, parseNameServer } from './name-server-flag.ts';
+import { engineSocketOf } from './join/engine-socket.ts';
+import { removeContainers } from './up/engine-containers.ts';
 import { lockAgent } from './up/lock.ts';
-import { poolPaths } from './up/pool-paths.ts';
+import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 
 const flags = {
   provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool; default as it joined' },
   kubeconfig: { type: 'string', value: 'FILE', description: "the provider's identity; default HOME/agent/kubeconfig" },
   engine: { type: 'string', value: 'ENGINE', description: 'the container engine: pool, or unix:///PATH; default as it joined' },
+  'name-server': nameServerFlag,
+  'owner-policy': { type: 'string', value: 'FILE', description: 'what the owner of this machine allows the pool; default as it joined' },
+  'metrics-listen': {
+    type: 'string',
+    value: 'HOST:PORT',
+    description: 'where metrics are served to Prometheus, in plain HTTP: keep to 127.0.0.1; port 0 takes a free one',
+  },
   home: homeFlag,
   ...logFlags,
 } as const;
@@ -32,6 +45,7 @@ export const agentCommand = defineCommand({
   run: (values) => {
     const logger = createLogger({ component: 'agent', level: values['log-level'] as 'info', format: values['log-format'] as 'text' });
     if (values.engine !== undefined) parseEngine(values.engine);
+    parseNameServer(values['name-server']);
     runProcess({ name: 'potluck agent', logger, start: ({ signal }) => start({ values, logger, signal }) });
     return Promise.resolve(undefined);
   },
@@ -62,6 +76,9 @@ async function start(context: AgentContext): Promise<RunningProcess> {
   };
   try {
     const agent = await startAgent({ ...(await readIdentity(context)), client, providerUid });
+    await removeFormer(paths, logger).catch((error: unknown) =>
+      logger.warn('containers of an earlier time could not be removed', { error }),
+    );
     return { stop: () => agent.stop().finally(release) };
   } catch (error) {
     await release();
@@ -87,8 +104,22 @@ async function readIdentity({
     providerName,
     home,
     engine: engine === 'pool' ? { kind: 'pool' } : { kind: 'socket', socketPath: engine.socketPath },
+    ...parseNameServer(values['name-server']),
+    ownerPolicyPath: resolve(values['owner-policy'] ?? enrolment?.ownerPolicy ?? defaultOwnerPolicyPath),
+    ...(values['metrics-listen'] === undefined ? {} : { metricsListen: parseHostPort('metrics-listen', values['metrics-listen']) }),
     isLeaving: enrolment?.leaving !== undefined,
     logger,
     signal,
   };
+}
+
+/** What ran here before the machine joined anew; the engine is up by now. */
+async function removeFormer(paths: PoolPaths, logger: Logger): Promise<void> {
+  const folder = agentFolder(paths.home);
+  const enrolment = await readEnrolment(folder);
+  if (enrolment?.former === undefined) return;
+  const removed = await removeContainers(engineSocketOf(paths, enrolment), enrolment.former);
+  if (removed > 0) logger.info('removed containers of the time before this machine joined anew', { removed });
+  delete enrolment.former;
+  await writeEnrolment(folder, enrolment);
 }

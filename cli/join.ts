@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import type { JoinTokenText } from '../api/join-token-format.ts';
 import { agentFolder } from '../node-agent/identity/agent-folder.ts';
-import { readEnrolment, writeEnrolment, type Enrolment } from '../node-agent/identity/enrolment.ts';
+import { formerOf, readEnrolment, writeEnrolment, type Enrolment } from '../node-agent/identity/enrolment.ts';
 import { joinPool, type Proposal } from '../node-agent/identity/join-pool.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { runProcess, type RunningProcess } from '../runtime/process.ts';
@@ -14,6 +14,8 @@ import { defineCommand, type FlagValues } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { parseDuration } from './command-line/parse-duration.ts';
 import { engineFlag, parseEngine } from './engine-flag.ts';
+import { ownerPolicyFlag } from './owner-policy-flag.ts';
+import { isForgotten } from './join/is-forgotten.ts';
 import { parseLocation, parseOffer } from './join/parse-offer.ts';
 import { readToken } from './join/read-token.ts';
 import { chooseWay, moveToServer, type Invitation } from './join/choose-way.ts';
@@ -37,6 +39,7 @@ const flags = {
   home: homeFlag,
   name: { type: 'string', value: 'NAME', description: 'name of this machine in the pool; default its hostname' },
   engine: engineFlag,
+  'owner-policy': ownerPolicyFlag,
   offer: { type: 'string', value: 'RESOURCE=AMOUNT,…', description: 'what to lend, for example cpu=4,memory=8Gi,disk=100Gi' },
   region: { type: 'string', value: 'NAME', description: "where the machine is, in the pool's own words" },
   latitude: { type: 'string', value: 'DEGREES', description: 'rounded to 0.1 degree; south is --latitude=-33.9' },
@@ -79,6 +82,7 @@ interface Wish {
   /** Undefined to go on as this machine joined. */
   invitation: Invitation | undefined;
   engine: string;
+  ownerPolicy: string;
   name: string;
   offer: (otherwise: Readonly<Record<string, string>>) => Record<string, string>;
   location: Proposal['location'];
@@ -104,6 +108,7 @@ function readWish(values: FlagValues<typeof flags>, url: string | undefined, tok
   return {
     invitation: url === undefined || token === undefined ? undefined : { server: parseServerUrl('potluck join:', url), token },
     engine: values.engine,
+    ownerPolicy: resolve(values['owner-policy']),
     name: values.name ?? toLabel(hostname().split('.')[0] ?? '', 'this-machine'),
     offer: (otherwise) => parseOffer(values.offer, otherwise),
     location: parseLocation(values),
@@ -168,7 +173,13 @@ async function runAgent(enrolment: Enrolment, context: JoinContext, lock: Lock):
 async function enrol(wish: Wish, { paths, progress, signal }: JoinContext): Promise<Enrolment> {
   const folder = agentFolder(paths.home);
   const known = await readEnrolment(folder);
-  const way = await chooseWay({ folder, enrolment: known, invitation: wish.invitation, runsPool: existsSync(join(paths.pki, 'ca.key')) });
+  const way = await chooseWay({
+    folder,
+    enrolment: known,
+    invitation: wish.invitation,
+    runsPool: existsSync(join(paths.pki, 'ca.key')),
+    isForgotten: (enrolment) => isForgotten(paths.home, enrolment, signal),
+  });
   const engine = way.kind === 'go-on' ? way.enrolment.engine : wish.engine;
   const parsed = parseEngine(engine);
   await checkProviderMachine({ home: paths.home, engineSocket: parsed === 'pool' ? undefined : parsed.socketPath });
@@ -186,7 +197,7 @@ async function enrol(wish: Wish, { paths, progress, signal }: JoinContext): Prom
   const { server, token } = way.invitation;
   const step = <T>(label: string, run: (report: (where: string) => void) => Promise<T>): Promise<T> => progress.step(label, run);
   const joined = await joinPool({ server, token, folder, proposal, answerTimeoutMs, approvalTimeoutMs, signal, step });
-  const enrolment: Enrolment = { ...joined, engine, by: 'join' };
+  const enrolment: Enrolment = { ...joined, engine, ownerPolicy: wish.ownerPolicy, by: 'join', ...formerOf(known, joined.providerUid) };
   await writeEnrolment(folder, enrolment);
   return enrolment;
 }

@@ -11,6 +11,10 @@ const commands: CommandTree = {
   status: async () => (await import('./status.ts')).statusCommand,
   server: async () => (await import('./server.ts')).serverCommand,
   agent: async () => (await import('./agent.ts')).agentCommand,
+  image: {
+    summary: 'ready-made images for pools that have no registry to pull from',
+    commands: { build: async () => (await import('./image/build.ts')).imageBuildCommand },
+  },
   member: {
     summary: 'people of the pool: who they are, what they may do, how they get in',
     commands: {

@@ -19,6 +19,8 @@ import { poolPaths, type PoolPaths } from './up/pool-paths.ts';
 
 const crdDirectory = join(import.meta.dirname, '../crds');
 const policiesPath = join(import.meta.dirname, '../manifests/admission-policies.yaml');
+const mirrorsPath = join(import.meta.dirname, '../manifests/metrics.yaml');
+
 const components = ['api', 'controller'] as const;
 type Component = (typeof components)[number];
 
@@ -115,6 +117,7 @@ async function startApi(paths: PoolPaths, { values, listen, logger, signal }: Se
     ...(advertiseAddress === undefined ? {} : { advertiseAddress }),
     ...(extraNames === undefined ? {} : { extraNames }),
     home: paths.home,
+    mirrorsFile: mirrorsPath,
     ...(values['access-config'] === undefined ? {} : { accessConfig: values['access-config'] }),
     ...auditOptions(values, paths),
     logger: logger.child({ part: 'api' }),

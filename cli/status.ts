@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../api/errors.ts';
 import { createClient } from '../client/kube-client.ts';
+import { agentFolder } from '../node-agent/identity/agent-folder.ts';
+import { readEnrolment } from '../node-agent/identity/enrolment.ts';
 import { findSurvivor } from '../runtime/pid-file.ts';
 import { defineCommand } from './command-line/command.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
@@ -45,7 +47,7 @@ async function readStatus(paths: PoolPaths): Promise<PoolStatus> {
     providers: [],
     instances: [],
   };
-  if (!existsSync(paths.kubeconfig)) return { ...status, message: `there is no pool in ${paths.home}; npm start makes one` };
+  if (!existsSync(paths.kubeconfig)) return { ...status, message: await whyNone(paths) };
   const client = createClient({ kubeconfig: paths.kubeconfig, userAgent: 'potluck-status/0.1.0' });
   try {
     const overview = await readOverview(client, { signal: AbortSignal.timeout(apiTimeoutMs), timeoutMs: apiTimeoutMs });
@@ -57,6 +59,13 @@ async function readStatus(paths: PoolPaths): Promise<PoolStatus> {
   } finally {
     client.close();
   }
+}
+
+/** A machine that joined a pool elsewhere has none of its own. */
+async function whyNone({ home }: PoolPaths): Promise<string> {
+  const enrolment = await readEnrolment(agentFolder(home));
+  if (enrolment?.by !== 'join') return `there is no pool in ${home}; npm start makes one`;
+  return `this machine is ${enrolment.providerName} in a pool that runs elsewhere; ask that for its state`;
 }
 
 async function readProcesses(paths: PoolPaths): Promise<Record<string, number>> {

@@ -8,6 +8,7 @@ import { etcdFlags, etcdServers } from './command-line/etcd-flags.ts';
 import { homeFlag, resolveHome } from './command-line/home-flag.ts';
 import { parseHostPort, type HostPort } from './command-line/host-port.ts';
 import { engineFlag, parseEngine } from './engine-flag.ts';
+import { ownerPolicyFlag } from './owner-policy-flag.ts';
 import { checkMachine } from './up/check-machine.ts';
 import { runFirstInstance } from './up/first-instance.ts';
 import { freePort } from './up/free-port.ts';
@@ -31,6 +32,7 @@ const flags = {
   ...etcdFlags,
   'etcd-servers': { type: 'string', value: 'URL[,URL]', description: 'an etcd of your own; the pool starts one where absent' },
   engine: engineFlag,
+  'owner-policy': ownerPolicyFlag,
   provider: { type: 'string', value: 'NAME', description: 'name of this machine in the pool; default its hostname' },
   owner: { type: 'string', value: 'NAME', description: 'the member who lends this machine; default the invoking user' },
   rootfs: { type: 'string', value: 'FILE', description: 'tar of a root file system to make debian:12 from, instead of debootstrap' },
@@ -64,7 +66,15 @@ export const upCommand = defineCommand({
 function readOptions(values: FlagValues<typeof flags>): Omit<PoolOptions, 'paths' | 'listen'> {
   parseEngine(values.engine);
   const { engine, provider, owner, rootfs } = values;
-  return { advertiseAddress: values['advertise-address'], etcd: externalEtcd(values), engine, provider, owner, rootfs };
+  return {
+    advertiseAddress: values['advertise-address'],
+    etcd: externalEtcd(values),
+    engine,
+    ownerPolicy: values['owner-policy'],
+    provider,
+    owner,
+    rootfs,
+  };
 }
 
 function externalEtcd(values: FlagValues<typeof etcdFlags>): EtcdAccess | undefined {

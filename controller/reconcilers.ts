@@ -44,6 +44,7 @@ import { InstanceLifecycle } from './instance-lifecycle/instance-lifecycle.ts';
 import { Members } from './members/members.ts';
 import { NamespaceDeletion } from './namespace-deletion/namespace-deletion.ts';
 import { ProviderLifecycle } from './provider-lifecycle/provider-lifecycle.ts';
+import { ProviderTotals } from './provider-totals/provider-totals.ts';
 import { namespaceOfQuota, quotaNamespaceIndex, ResourceQuotas } from './resource-quota/resource-quota.ts';
 import { initialLedger, instanceUidIndex, instanceUidsOf, LedgerKeeper } from './scheduler/ledger-keeper.ts';
 import { LedgerWriter } from './scheduler/ledger-writer.ts';
@@ -222,6 +223,7 @@ function composeDuties(options: ControllerOptions, watch: Watch, tell: (componen
       }),
       scheduler,
       new LedgerKeeper({ ...common, ledgers, boundTo, writer, record, expiryMs: reservationExpiryMs }),
+      new ProviderTotals({ client, providers: allProviders, ledgers }),
       collection,
       quotas,
       new NamespaceDeletion({ client, namespaces: allNamespaces, discover: (signal) => discover(client, signal) }),

@@ -1,12 +1,24 @@
 /** Reads an Instance as the agent needs it. */
 import { createHash } from 'node:crypto';
-import { effectiveResources } from '../api/effective-resources.ts';
+import { effectiveResources, gpuResource } from '../api/effective-resources.ts';
+import { pinnedReference } from '../api/image-reference.ts';
 import type { Instance } from '../api/generated/instance.ts';
 import type { Provider } from '../api/generated/provider.ts';
-import type { DesiredInstance, EnvironmentEntry, EnvironmentSource } from './plan/world.ts';
+import { runtimeOf } from '../api/owner-policy.ts';
+import { reasons } from '../api/reasons.ts';
+import type { Verdict } from './owner-policy/judge-instances.ts';
+import type { DesiredInstance, EnvironmentEntry, EnvironmentSource, ImageWant } from './plan/world.ts';
+
+export interface DesireContext {
+  instance: Instance;
+  provider: Provider;
+  providerUid: string;
+  /** Of the owner's policy; without one everything is as the instance asks. */
+  verdict: Verdict | undefined;
+}
 
 /** Undefined when the instance is not assigned to this provider (any more), or its object is not whole. */
-export function desiredInstance(instance: Instance, provider: Provider, providerUid: string): DesiredInstance | undefined {
+export function desiredInstance({ instance, provider, providerUid, verdict }: DesireContext): DesiredInstance | undefined {
   const { metadata, spec, status = {} } = instance;
   const { uid, name, namespace } = metadata;
   const { assignment } = status;
@@ -23,20 +35,39 @@ export function desiredInstance(instance: Instance, provider: Provider, provider
     restartPolicy: spec.restartPolicy ?? 'Always',
     specHash: specHash(spec),
     container: containerOf(instance, name),
+    image: imageWant(instance),
     environment: environmentOf(spec),
-    resources: effectiveResources(spec, provider.spec, provider.status?.allocatable),
+    resources: verdict?.resources ?? effectiveResources(spec, provider.spec, provider.status?.allocatable),
+    ...ownersWord(verdict),
     reportedRestartCount: status.restartCount ?? 0,
   };
 }
 
-function containerOf({ spec, status }: Instance, name: string): DesiredInstance['container'] {
-  const { image, command, args, workingDir } = spec;
+function ownersWord(verdict: Verdict | undefined): Pick<DesiredInstance, 'held' | 'throttled'> {
   return {
-    image,
+    ...(verdict?.held === undefined ? {} : { held: { reason: reasons.ownerPolicy, message: verdict.held } }),
+    ...(verdict === undefined || verdict.throttled.length === 0 ? {} : { throttled: verdict.throttled }),
+  };
+}
+
+/** What of an image an instance wants: by the digest that it was resolved to, unless the spec names another image since. */
+export function imageWant({ metadata, spec, status }: Instance): ImageWant {
+  const resolved = status?.resolvedImage;
+  const reference = resolved?.image === spec.image ? pinnedReference(spec.image, resolved.digest) : spec.image;
+  const { namespace = '' } = metadata;
+  const pullSecrets = (spec.imagePullSecrets ?? []).map(({ name }) => name);
+  const key = pullSecrets.length === 0 ? reference : `${reference} by ${pullSecrets.map((name) => `${namespace}/${name}`).join(', ')}`;
+  return { key, reference, written: spec.image, namespace, pullSecrets };
+}
+
+function containerOf({ spec, status }: Instance, name: string): DesiredInstance['container'] {
+  const { command, args, workingDir } = spec;
+  return {
     ...(command === undefined ? {} : { command }),
     ...(args === undefined ? {} : { args }),
     ...(workingDir === undefined ? {} : { workingDir }),
     hostname: status?.hostname ?? name,
+    ...(runtimeOf(spec.isolation ?? 'Standard') === 'runsc' ? { runtime: 'runsc' } : {}),
   };
 }
 
@@ -61,10 +92,14 @@ function sourceOf(secret: Reference, configMap: Reference): EnvironmentSource | 
 }
 
 /** Of what makes a new container necessary; of secrets and config maps that is their names, as in Kubernetes. */
-function specHash({ image, command, args, env = [], envFrom = [], workingDir }: Instance['spec']): string {
+function specHash(spec: Instance['spec']): string {
+  const { image, command, args, env = [], envFrom = [], workingDir, resources, isolation = 'Standard' } = spec;
   const variables = env.map(({ name, value = '', valueFrom }) => (valueFrom === undefined ? [name, value] : [name, value, valueFrom]));
   const parts: unknown[] = [image, command ?? null, args ?? null, variables, workingDir ?? null];
   // Only where there is one: instances without keep the hash that they have.
   if (envFrom.length > 0) parts.push(envFrom);
+  if (isolation !== 'Standard') parts.push(isolation);
+  const gpus = resources.requests[gpuResource] ?? resources.limits?.[gpuResource];
+  if (gpus !== undefined) parts.push({ gpus: String(gpus) });
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }

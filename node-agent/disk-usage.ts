@@ -1,4 +1,4 @@
-/** What instances wrote to their disks, measured now and then: the engine walks files for it. */
+/** What instances wrote to their disks, measured now and then. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Engine } from './engine/engine.ts';
 
@@ -9,17 +9,16 @@ export interface DiskUsage {
 }
 
 export interface DiskUsageOptions {
-  engine: Engine;
+  engine: Pick<Engine, 'diskUsage'>;
   containerIds: () => readonly string[];
-  /** After the usage of a container changed by a mebibyte or more. */
-  onChange(containerId: string): void;
+  /** What the file system itself knows, by container id; undefined where it does not. */
+  readAll: (containerIds: readonly string[]) => Promise<ReadonlyMap<string, number> | undefined>;
 }
 
-/** Between two rounds, and between two containers of a round: one at a time, so that a slow disk is not kept busy. */
 const roundIntervalMs = 60_000;
 const firstRoundMs = 10_000;
+/** Between two containers for which the engine walks files: one at a time, so that a slow disk is not kept busy. */
 const pauseMs = 200;
-const noticeableBytes = 1024 * 1024;
 
 export function startDiskUsage(options: DiskUsageOptions): DiskUsage {
   const measured = new Map<string, number>();
@@ -28,14 +27,15 @@ export function startDiskUsage(options: DiskUsageOptions): DiskUsage {
   const pause = async (ms: number): Promise<boolean> => delay(ms, true, { signal }).catch(() => false);
 
   async function round(): Promise<void> {
-    const ids = new Set(options.containerIds());
-    for (const id of measured.keys()) if (!ids.has(id)) measured.delete(id);
+    const ids = [...new Set(options.containerIds())];
+    for (const id of measured.keys()) if (!ids.includes(id)) measured.delete(id);
+    const known = ids.length === 0 ? undefined : await options.readAll(ids).catch(() => undefined);
+    for (const [id, bytes] of known ?? []) measured.set(id, bytes);
     for (const id of ids) {
+      if (known?.has(id) === true) continue;
       if (!(await pause(pauseMs))) return;
       const bytes = await options.engine.diskUsage(id).catch(() => undefined);
-      if (bytes === undefined || Math.abs(bytes - (measured.get(id) ?? -noticeableBytes)) < noticeableBytes) continue;
-      measured.set(id, bytes);
-      options.onChange(id);
+      if (bytes !== undefined) measured.set(id, bytes);
     }
   }
 

@@ -18,6 +18,7 @@ export interface EngineHealthOptions {
 export class EngineHealth {
   isReady = false;
   diskQuota = false;
+  bandwidth = false;
   info: EngineInfo | undefined;
   readonly #options: EngineHealthOptions;
   #absentSinceMs = performance.now();
@@ -86,6 +87,7 @@ export class EngineHealth {
       const info = await engine.info();
       this.info = info;
       this.diskQuota = info.diskQuota;
+      this.bandwidth = info.bandwidth === true;
       await this.#options.onReady(info);
       if (this.#isStopped) return;
       if (!this.isReady) logger.info('the container engine answers', { version: info.version, storageDriver: info.storageDriver });

@@ -7,6 +7,8 @@ import type { ImageStore } from './image-store.ts';
 import type { Journal } from './journal/journal.ts';
 import type { Action, ActionFailure, Environment } from './plan/world.ts';
 import { EnvironmentError } from './resolve-environment.ts';
+import { reapSandbox } from './limits/probes/sandbox-orphans.ts';
+import { StepGate } from './step-gate.ts';
 
 export interface ExecutorOptions {
   engine: Engine;
@@ -26,8 +28,12 @@ export interface ActionContext {
   logger: Logger;
 }
 
+/** Of what costs the engine and the disk something. To stop is to wait, and nobody who must stop waits for others. */
+const stepsAtOnce = 4;
+
 export class Executor {
   readonly #options: ExecutorOptions;
+  readonly #gate = new StepGate(stepsAtOnce);
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -41,7 +47,8 @@ export class Executor {
     const { journal } = this.#options;
     if ('journal' in action) await journal.put(action.journal);
     try {
-      await this.#act(action);
+      if (action.type === 'stop') await this.#act(action);
+      else await this.#gate.run(() => this.#act(action));
       logger.debug('step taken', { action: action.type });
       await this.#clearFailure(action);
     } catch (error) {
@@ -70,7 +77,11 @@ export class Executor {
         await this.#create(action);
         return;
       case 'start':
-        return engine.startContainer(action.containerId);
+        return this.#start(action.containerId);
+      case 'pause':
+        return engine.pauseContainer(action.containerId);
+      case 'unpause':
+        return engine.unpauseContainer(action.containerId);
       case 'stop':
         return unlessGone(engine.stopContainer(action.containerId, action.graceSeconds));
       case 'updateLimits':
@@ -91,8 +102,18 @@ export class Executor {
     } catch (error) {
       // The image was removed behind our back: it is looked for again.
       if (engineErrorKind(error) !== 'notFound') throw error;
-      images.forget(action.spec.image);
+      images.forget(action.imageKey);
       throw new EngineError('failed', error instanceof Error ? error.message : String(error), { cause: error });
+    }
+  }
+
+  async #start(containerId: string): Promise<void> {
+    try {
+      await this.#options.engine.startContainer(containerId);
+    } catch (error) {
+      // gVisor leaves processes behind when it fails; the next attempt starts others.
+      if (engineErrorKind(error) !== 'unavailable') await reapSandbox('/proc', containerId);
+      throw error;
     }
   }
 
@@ -100,6 +121,7 @@ export class Executor {
     const { engine } = this.#options;
     await unlessGone(engine.stopContainer(containerId, graceSeconds));
     await engine.removeContainer(containerId);
+    await reapSandbox('/proc', containerId);
   }
 
   async #clearFailure({ uid, type }: Action): Promise<void> {

@@ -3,35 +3,48 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { silentLogger } from '../runtime/logger.ts';
 import { FakeEngine } from './engine/fake-engine.ts';
 import type { ImageInfo, PullProgress } from './engine/engine.ts';
+import type { ImagePuller } from './images/image-puller.ts';
+import type { ImageWant } from './plan/world.ts';
 import { createImageStore } from './image-store.ts';
 import type { ImageStore } from './image-store.ts';
 
 const info: ImageInfo = { id: 'sha256:1', sizeBytes: 1, digests: [] };
 
-/** An engine whose pulls end when the test says so. */
-class SlowEngine extends FakeEngine {
-  readonly pulls = new Map<string, PromiseWithResolvers<undefined> & { onProgress: (progress: PullProgress) => void }>();
+/** Pulls that end when the test says so. */
+class SlowPuller implements Pick<ImagePuller, 'pull' | 'isOpen'> {
+  readonly pulls = new Map<string, PromiseWithResolvers<ImageInfo> & { onProgress: (progress: PullProgress) => void }>();
+  /** Ids. */
+  readonly guarded = new Set<string>();
 
-  override async pullImage(reference: string, onProgress: (progress: PullProgress) => void): Promise<void> {
-    const pull = { ...Promise.withResolvers<undefined>(), onProgress };
-    this.pulls.set(reference, pull);
-    await pull.promise;
-    this.images.set(reference, info);
+  isOpen({ id }: ImageInfo): boolean {
+    return !this.guarded.has(id);
+  }
+
+  async pull({ key }: ImageWant, { onProgress }: { onProgress: (progress: PullProgress) => void }): Promise<ImageInfo> {
+    const pull = { ...Promise.withResolvers<ImageInfo>(), onProgress };
+    this.pulls.set(key, pull);
+    return pull.promise;
   }
 }
 
+function want(reference: string, pullSecrets: readonly string[] = []): ImageWant {
+  return { key: [reference, ...pullSecrets].join(' '), reference, written: reference, namespace: 'ns', pullSecrets };
+}
+
 describe('the image store', () => {
-  let engine: SlowEngine;
+  let engine: FakeEngine;
+  let puller: SlowPuller;
   let store: ImageStore;
   let changes: string[];
 
   beforeEach(() => {
-    engine = new SlowEngine();
+    engine = new FakeEngine();
+    puller = new SlowPuller();
     changes = [];
-    store = createImageStore({ engine, onChange: (reference) => changes.push(reference), logger: silentLogger });
+    store = createImageStore({ engine, puller, onChange: (key) => changes.push(key), logger: silentLogger });
   });
   afterEach(async () => {
-    for (const { resolve } of engine.pulls.values()) resolve(undefined);
+    for (const { resolve } of puller.pulls.values()) resolve(info);
     await store.stop();
   });
 
@@ -41,26 +54,26 @@ describe('the image store', () => {
 
   it('knows what the engine has and what it has not', async () => {
     engine.images.set('a', info);
-    await store.check('a');
-    await store.check('b');
+    await store.check(want('a'));
+    await store.check(want('b'));
     assert.deepEqual([store.states.get('a')?.kind, store.states.get('b')?.kind], ['present', 'missing']);
   });
 
   it('pulls two at a time, each once, the others in their turn', async () => {
-    for (const reference of ['a', 'b', 'c', 'a']) store.pull(reference);
-    assert.deepEqual([...engine.pulls.keys()], ['a', 'b']);
-    engine.pulls.get('a')?.resolve(undefined);
+    for (const reference of ['a', 'b', 'c', 'a']) store.pull(want(reference));
+    assert.deepEqual([...puller.pulls.keys()], ['a', 'b']);
+    puller.pulls.get('a')?.resolve(info);
     await settle();
-    assert.deepEqual([...engine.pulls.keys()], ['a', 'b', 'c']);
+    assert.deepEqual([...puller.pulls.keys()], ['a', 'b', 'c']);
     assert.deepEqual(store.states.get('a'), { kind: 'present', info, pulled: true });
     assert.equal(store.states.get('c')?.kind, 'pulling');
   });
 
   it('tells of progress at most once a second', async () => {
-    store.pull('a');
+    store.pull(want('a'));
     changes.length = 0;
     for (let bytes = 0; bytes < 100; bytes += 1) {
-      engine.pulls.get('a')?.onProgress({ downloadedBytes: bytes * 1e6, totalBytes: 100e6, layersDone: 0, layers: 2 });
+      puller.pulls.get('a')?.onProgress({ downloadedBytes: bytes * 1e6, totalBytes: 100e6, layersDone: 0, layers: 2 });
     }
     await settle();
     assert.deepEqual(changes, ['a']);
@@ -70,8 +83,8 @@ describe('the image store', () => {
   it('waits longer after each failure', async () => {
     const waits: number[] = [];
     for (let attempt = 0; attempt < 7; attempt += 1) {
-      store.pull('a');
-      engine.pulls.get('a')?.reject(new Error('no such registry'));
+      store.pull(want('a'));
+      puller.pulls.get('a')?.reject(new Error('no such registry'));
       await settle();
       const state = store.states.get('a');
       assert.equal(state?.kind, 'failed');
@@ -81,9 +94,21 @@ describe('the image store', () => {
   });
 
   it('forgets what nobody wants, but not what is being pulled', async () => {
-    await store.check('a');
-    store.pull('b');
+    await store.check(want('a'));
+    store.pull(want('b'));
     store.keepOnly(() => false);
     assert.deepEqual([...store.states.keys()], ['b']);
+  });
+
+  it("asks for what somebody else's credentials opened, and has it for who could open it", async () => {
+    engine.images.set('a', info);
+    puller.guarded.add(info.id);
+    await store.check(want('a'));
+    assert.equal(store.states.get('a')?.kind, 'missing');
+    store.pull(want('a', ['s']));
+    assert.deepEqual(store.pulling(), ['a']);
+    puller.pulls.get('a s')?.resolve(info);
+    await settle();
+    assert.deepEqual([store.states.get('a')?.kind, store.states.get('a s')?.kind], ['missing', 'present']);
   });
 });

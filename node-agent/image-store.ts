@@ -1,27 +1,33 @@
 /** Knows which images the engine has, and pulls those that are wanted: a few at a time, with progress, and again after failures. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '../runtime/logger.ts';
-import type { Engine, PullProgress } from './engine/engine.ts';
-import type { ImageState } from './plan/world.ts';
+import type { Engine, ImageInfo, PullProgress } from './engine/engine.ts';
+import type { ImagePuller } from './images/image-puller.ts';
+import type { ImageState, ImageWant } from './plan/world.ts';
 
 export interface ImageStore {
-  /** By reference. */
+  /** By key. */
   readonly states: ReadonlyMap<string, ImageState>;
-  /** Looks whether the engine has it. */
-  check(reference: string): Promise<void>;
+  /** Pulls that ended, since the start. */
+  readonly pulls: Readonly<Record<'succeeded' | 'failed', number>>;
+  /** Looks whether the engine has it, for whoever wants it. */
+  check(want: ImageWant): Promise<void>;
   /** Wants it; returns at once, `onChange` tells of what becomes of it. */
-  pull(reference: string): void;
+  pull(want: ImageWant): void;
   /** The engine said that it does not have it after all. */
-  forget(reference: string): void;
+  forget(key: string): void;
   /** Forgets the images for which `isWanted` answers false. */
-  keepOnly(isWanted: (reference: string) => boolean): void;
+  keepOnly(isWanted: (key: string) => boolean): void;
+  /** References that are being pulled or wait for that. */
+  pulling(): string[];
   stop(): Promise<void>;
 }
 
 export interface ImageStoreOptions {
-  engine: Engine;
+  engine: Pick<Engine, 'inspectImage'>;
+  puller: Pick<ImagePuller, 'pull' | 'isOpen'>;
   /** Called after the state of an image changed, for progress at most once a second. */
-  onChange(reference: string): void;
+  onChange(key: string): void;
   logger: Logger;
 }
 
@@ -41,8 +47,10 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
 
 class PullingImageStore implements ImageStore {
   readonly states = new Map<string, ImageState>();
+  readonly pulls = { succeeded: 0, failed: 0 };
   readonly #options: ImageStoreOptions;
-  readonly #queue: string[] = [];
+  readonly #wants = new Map<string, ImageWant>();
+  readonly #queue: ImageWant[] = [];
   readonly #failures = new Map<string, number>();
   readonly #stopping = new AbortController();
   readonly #active = new Set<Promise<void>>();
@@ -53,29 +61,37 @@ class PullingImageStore implements ImageStore {
     this.#looking = this.#lookForFailed();
   }
 
-  async check(reference: string): Promise<void> {
-    const info = await this.#options.engine.inspectImage(reference);
-    if (this.states.get(reference)?.kind === 'pulling') return;
-    this.#set(reference, info === undefined ? { kind: 'missing' } : { kind: 'present', info, pulled: false });
+  async check(want: ImageWant): Promise<void> {
+    this.#wants.set(want.key, want);
+    const info = await this.#find(want);
+    if (this.states.get(want.key)?.kind === 'pulling') return;
+    this.#set(want.key, info === undefined ? { kind: 'missing' } : { kind: 'present', info, pulled: false });
   }
 
-  pull(reference: string): void {
-    if (this.states.get(reference)?.kind === 'pulling' || this.#stopping.signal.aborted) return;
-    this.#set(reference, { kind: 'pulling' });
-    this.#queue.push(reference);
+  pull(want: ImageWant): void {
+    if (this.states.get(want.key)?.kind === 'pulling' || this.#stopping.signal.aborted) return;
+    this.#wants.set(want.key, want);
+    this.#set(want.key, { kind: 'pulling' });
+    this.#queue.push(want);
     this.#startPulls();
   }
 
-  forget(reference: string): void {
-    if (this.states.get(reference)?.kind !== 'pulling') this.states.delete(reference);
+  forget(key: string): void {
+    if (this.states.get(key)?.kind === 'pulling') return;
+    this.states.delete(key);
+    this.#wants.delete(key);
   }
 
-  keepOnly(isWanted: (reference: string) => boolean): void {
-    for (const reference of this.states.keys()) {
-      if (isWanted(reference)) continue;
-      this.forget(reference);
-      this.#failures.delete(reference);
+  keepOnly(isWanted: (key: string) => boolean): void {
+    for (const key of this.states.keys()) {
+      if (isWanted(key)) continue;
+      this.forget(key);
+      this.#failures.delete(key);
     }
+  }
+
+  pulling(): string[] {
+    return [...this.states].flatMap(([key, { kind }]) => (kind === 'pulling' ? (this.#wants.get(key)?.reference ?? []) : []));
   }
 
   async stop(): Promise<void> {
@@ -83,16 +99,23 @@ class PullingImageStore implements ImageStore {
     await Promise.all([...this.#active, this.#looking]);
   }
 
-  #set(reference: string, state: ImageState): void {
-    this.states.set(reference, state);
-    this.#options.onChange(reference);
+  /** What somebody else's credentials opened is as good as absent: it must be asked for. */
+  async #find({ reference }: ImageWant): Promise<ImageInfo | undefined> {
+    const { engine, puller } = this.#options;
+    const info = await engine.inspectImage(reference);
+    return info !== undefined && puller.isOpen(info) ? info : undefined;
+  }
+
+  #set(key: string, state: ImageState): void {
+    this.states.set(key, state);
+    this.#options.onChange(key);
   }
 
   #startPulls(): void {
     while (this.#active.size < pullsAtOnce && !this.#stopping.signal.aborted) {
-      const reference = this.#queue.shift();
-      if (reference === undefined) return;
-      const pull = this.#pull(reference).finally(() => {
+      const want = this.#queue.shift();
+      if (want === undefined) return;
+      const pull = this.#pull(want).finally(() => {
         this.#active.delete(pull);
         this.#startPulls();
       });
@@ -101,29 +124,27 @@ class PullingImageStore implements ImageStore {
   }
 
   /** Never rejects. */
-  async #pull(reference: string): Promise<void> {
-    const { engine, logger } = this.#options;
+  async #pull(want: ImageWant): Promise<void> {
+    const { key, reference } = want;
+    const { puller, logger } = this.#options;
     const silence = new SilenceTimer(silenceTimeoutMs);
     try {
       logger.info('pulling an image', { image: reference });
       const signal = AbortSignal.any([this.#stopping.signal, silence.signal]);
-      const tell = this.#throttledProgress(reference);
-      await engine.pullImage(
-        reference,
-        (progress) => {
-          silence.restart();
-          tell(progress);
-        },
-        signal,
-      );
-      const info = await engine.inspectImage(reference);
-      if (info === undefined) throw new Error('the engine does not have it after the pull');
-      this.#failures.delete(reference);
-      this.#set(reference, { kind: 'present', info, pulled: true });
+      const tell = this.#throttledProgress(key);
+      const onProgress = (progress: PullProgress): void => {
+        silence.restart();
+        tell(progress);
+      };
+      const info = await puller.pull(want, { onProgress, signal });
+      this.#failures.delete(key);
+      this.pulls.succeeded += 1;
+      this.#set(key, { kind: 'present', info, pulled: true });
     } catch (error) {
       if (this.#stopping.signal.aborted) return;
-      const failures = this.#failures.get(reference) ?? 0;
-      this.#failures.set(reference, failures + 1);
+      this.pulls.failed += 1;
+      const failures = this.#failures.get(key) ?? 0;
+      this.#failures.set(key, failures + 1);
       const retryAtMs = Date.now() + Math.min(retryCapMs, retryBaseMs * 2 ** Math.min(failures, 10));
       const why = silence.signal.aborted
         ? 'the registry sent nothing for too long'
@@ -131,28 +152,29 @@ class PullingImageStore implements ImageStore {
           ? error.message
           : String(error);
       logger.warn('an image cannot be pulled', { image: reference, error: why });
-      this.#set(reference, { kind: 'failed', message: `${reference} cannot be pulled: ${why}`, retryAtMs });
+      this.#set(key, { kind: 'failed', message: `${reference} cannot be pulled: ${why}`, retryAtMs });
     } finally {
       silence.stop();
     }
   }
 
-  #throttledProgress(reference: string): (progress: PullProgress) => void {
+  #throttledProgress(key: string): (progress: PullProgress) => void {
     let toldMs = -Infinity;
     return (progress) => {
       const nowMs = performance.now();
       if (nowMs - toldMs < progressIntervalMs) return;
       toldMs = nowMs;
-      this.#set(reference, { kind: 'pulling', progress: describe(progress) });
+      this.#set(key, { kind: 'pulling', progress: describe(progress) });
     };
   }
 
   async #lookForFailed(): Promise<void> {
     while (await delay(lookIntervalMs, true, { signal: this.#stopping.signal }).catch(() => false)) {
-      for (const [reference, state] of this.states) {
-        if (state.kind !== 'failed' && state.kind !== 'missing') continue;
-        const info = await this.#options.engine.inspectImage(reference).catch(() => undefined);
-        if (info !== undefined && this.states.get(reference) === state) this.#set(reference, { kind: 'present', info, pulled: false });
+      for (const [key, state] of this.states) {
+        const want = this.#wants.get(key);
+        if (want === undefined || (state.kind !== 'failed' && state.kind !== 'missing')) continue;
+        const info = await this.#find(want).catch(() => undefined);
+        if (info !== undefined && this.states.get(key) === state) this.#set(key, { kind: 'present', info, pulled: false });
       }
     }
   }

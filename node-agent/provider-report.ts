@@ -1,4 +1,7 @@
 /** Tells the API what this machine is and has: in Provider.status for everybody, in ProviderInventory for its owner. */
+import { setCondition } from '../api/conditions.ts';
+import type { ConditionUpdate } from '../api/conditions.ts';
+import type { EnforcementStatus } from '../api/enforcement.ts';
 import type { ProviderInventory } from '../api/generated/provider-inventory.ts';
 import type { Provider } from '../api/generated/provider.ts';
 import { apiVersionOf, providerInventories, providers } from '../api/resource-type.ts';
@@ -7,14 +10,19 @@ import { isNotFound } from '../client/client.ts';
 import type { Client } from '../client/client.ts';
 import { updateStatus } from '../runtime/status-writer.ts';
 import type { EngineInfo } from './engine/engine.ts';
-import { allocatableOf, capacityOf } from './inventory/capacity.ts';
+import { allocatableOf, capacityOf, judgeOffer } from './inventory/capacity.ts';
 import { packageCount, threadCount } from './inventory/cpu-topology.ts';
 import type { Disk, Machine } from './inventory/machine.ts';
+import { ownerPolicyCondition } from './owner-policy/policy-condition.ts';
+import type { CurrentPolicy } from './owner-policy/policy-keeper.ts';
 
 export interface Measured {
   machine: Machine;
   disk: Disk;
   engine: EngineInfo;
+  ownerPolicy: CurrentPolicy;
+  /** Undefined until this machine was tried as it is now. */
+  enforcement: EnforcementStatus | undefined;
 }
 
 export interface ReportOptions {
@@ -30,23 +38,39 @@ const inventoryIntervalMs = 24 * 3600 * 1000;
 /** Writes what changed. Answers the Provider as it is then; throws when its uid is another than `provider`'s. */
 export async function reportProvider(measured: Measured, { client, provider, agentVersion, signal }: ReportOptions): Promise<Provider> {
   const { name = '', uid } = provider.metadata;
+  const { ownerPolicy, enforcement } = measured;
   return updateStatus(
     client,
     providers,
     { name },
     (draft) => {
       if (draft.metadata.uid !== uid) return false;
+      const observedGeneration = draft.metadata.generation ?? 0;
       draft.status = {
         ...draft.status,
-        observedGeneration: draft.metadata.generation ?? 0,
+        observedGeneration,
         capacity: capacityOf(measured.machine, measured.disk),
-        allocatable: allocatableOf(draft.spec.offer, measured.machine, measured.disk),
+        allocatable: allocatableOf([draft.spec.offer, ownerPolicy.policy.total], measured.machine, measured.disk),
         systemInfo: systemInfo(measured, agentVersion),
+        conditions: setCondition(
+          setCondition(draft.status?.conditions, { ...ownerPolicyCondition(ownerPolicy), observedGeneration }, Date.now()),
+          offerCondition(measured, draft),
+          Date.now(),
+        ),
       };
+      if (ownerPolicy.status === undefined) delete draft.status.ownerPolicy;
+      else draft.status.ownerPolicy = ownerPolicy.status;
+      if (enforcement === undefined) delete draft.status.enforcement;
+      else draft.status.enforcement = enforcement;
       return draft;
     },
     { signal },
   );
+}
+
+function offerCondition({ machine, disk }: Measured, { spec, metadata }: Provider): ConditionUpdate {
+  const { generation } = metadata;
+  return { ...judgeOffer(spec.offer, machine, disk), ...(generation === undefined ? {} : { observedGeneration: generation }) };
 }
 
 function systemInfo({ machine, engine }: Measured, agentVersion: string): NonNullable<NonNullable<Provider['status']>['systemInfo']> {
@@ -132,6 +156,7 @@ function inventoryStatus({ machine, disk, engine }: Measured): InventoryStatus {
       topology: topology.cores.map((core) => ({ package: core.package, core: core.core, threads: core.threads })),
     },
     memory: String(machine.memoryBytes),
+    ...(machine.gpus.length === 0 ? {} : { gpus: machine.gpus }),
     disks: [{ path: disk.path, fileSystem: disk.fileSystem, size: String(disk.sizeBytes), free: String(disk.freeBytes) }],
     engine: {
       name: engine.name,

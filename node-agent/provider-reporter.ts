@@ -1,7 +1,9 @@
 /** Keeps what the API knows of this machine true: reports when asked to, every few minutes, and again after a failure. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { fullJitterMs } from '../api/backoff.ts';
+import { findCondition } from '../api/conditions.ts';
 import type { Provider } from '../api/generated/provider.ts';
+import { conditionTypes } from '../api/reasons.ts';
 import type { Client } from '../client/client.ts';
 import type { Logger } from '../runtime/logger.ts';
 import { reportInventory, reportProvider } from './provider-report.ts';
@@ -14,6 +16,8 @@ export interface ProviderReporterOptions {
   logger: Logger;
   provider: () => Provider;
   measure: () => Promise<Measured>;
+  /** The offer was above what the machine can give, and was cut. */
+  onOfferCut: (provider: Provider, sentence: string) => void;
 }
 
 const intervalMs = 300_000;
@@ -53,12 +57,23 @@ export class ProviderReporter {
     }
   }
 
+  #announceCut(before: Provider, after: Provider): void {
+    const isCut = ({ status }: Provider): string | undefined => {
+      const condition = findCondition(status?.conditions, conditionTypes.offerWithinCapacity);
+      return condition?.status === 'False' ? condition.message : undefined;
+    };
+    const sentence = isCut(after);
+    if (sentence !== undefined && isCut(before) === undefined) this.#options.onOfferCut(after, sentence);
+  }
+
   async #report(signal: AbortSignal): Promise<void> {
     const { client, provider, measure, logger } = this.#options;
     try {
       const measured = await measure();
-      const context = { client, provider: provider(), agentVersion, signal };
-      await reportProvider(measured, context);
+      const before = provider();
+      const context = { client, provider: before, agentVersion, signal };
+      const after = await reportProvider(measured, context);
+      this.#announceCut(before, after);
       await reportInventory(measured, context);
       this.#failures = 0;
     } catch (error) {

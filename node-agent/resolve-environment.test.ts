@@ -20,7 +20,7 @@ function desired(spec: Partial<Instance['spec']>): DesiredInstance {
     status: { assignment: { providerName: 'desk', providerUID: 'p', epoch: 1 } },
   };
   const provider: Provider = { apiVersion: '', kind: '', metadata: {}, spec: { owner: 'alan', offer: {} } };
-  const found = desiredInstance(instance, provider, 'p');
+  const found = desiredInstance({ instance, provider, providerUid: 'p', verdict: undefined });
   assert.ok(found);
   return found;
 }

@@ -79,7 +79,7 @@ function controllerMetrics(registry: Registry): ControllerMetrics {
 export interface MetricsServer {
   /** The port that was bound, also when 0 was asked for. */
   port: number;
-  close(): Promise<void>;
+  close: () => Promise<void>;
 }
 
 export interface MetricsServerOptions {

@@ -23,6 +23,17 @@ export interface Instance {
      */
     image: string;
     /**
+     * Secrets of the instance's namespace, of type kubernetes.io/dockerconfigjson or kubernetes.io/dockercfg, that open the registry of the image. The provider that pulls it reads them.
+     *
+     * Items: One secret.
+     */
+    imagePullSecrets?: {
+      /**
+       * The secret's name.
+       */
+      name: string;
+    }[];
+    /**
      * The entrypoint, as in a Kubernetes container. The image's own is used when this is absent. A change recreates the container.
      */
     command?: string[];
@@ -130,7 +141,7 @@ export interface Instance {
      */
     resources: {
       /**
-       * What placement reserves on the provider, by resource: cpu in cores, memory and disk in bytes. A request of whole cores is pinned to whole cores. Memory is the soft limit.
+       * What placement reserves on the provider, by resource: cpu in cores, memory and disk in bytes, nvidia.com/gpu in whole graphics processors. A request of whole cores is pinned to whole cores. Memory is the soft limit.
        */
       requests: {
         /**
@@ -139,7 +150,7 @@ export interface Instance {
         [k: string]: number | string;
       };
       /**
-       * What is enforced, by resource: cpu in cores, memory and disk in bytes, pids as a count, ingress-bandwidth and egress-bandwidth in bits per second. Where absent: cpu is the request, memory the provider's perInstanceMax, disk the request, pids 512.
+       * What is enforced, by resource: cpu in cores, memory and disk in bytes, pids as a count, ingress-bandwidth and egress-bandwidth in bits per second, nvidia.com/gpu as requested. Where absent: cpu is the request, memory the provider's perInstanceMax, disk the request, pids 512.
        */
       limits?: {
         /**
@@ -239,7 +250,20 @@ export interface Instance {
          */
         by: 'owner' | 'provider' | 'region';
       };
+      /**
+       * Levels of enforcement that the provider must have proved, by kind, for example `disk: Quota`. A provider that does better fits too: disk Quota is better than Watchdog, and anything better than None.
+       */
+      requireEnforcement?: {
+        /**
+         * One of the levels that Provider.status.enforcement names for this kind.
+         */
+        [k: string]: string;
+      };
     };
+    /**
+     * Standard is an ordinary container. Sandboxed runs it under gVisor, on providers where that works. A change recreates the container.
+     */
+    isolation?: 'Standard' | 'Sandboxed';
     /**
      * Running, or Stopped. A stopped instance keeps its place and its disk, and can be started again.
      */
@@ -298,6 +322,19 @@ export interface Instance {
      * The image that the container runs, by digest.
      */
     imageID?: string;
+    /**
+     * What the image meant when it was first pulled for this instance. Every later placement runs the same bytes, until the image in the spec changes. Absent for an image that came from no registry.
+     */
+    resolvedImage?: {
+      /**
+       * The image of the spec that was resolved.
+       */
+      image: string;
+      /**
+       * The digest that the registry had for it.
+       */
+      digest: string;
+    };
     /**
      * How often the container was started again since this placement.
      */
@@ -423,7 +460,7 @@ export interface Instance {
       };
     };
     /**
-     * What the instance uses now, by resource.
+     * What the instance uses, by resource: cpu (cores, over usageWindow) and memory (the working set, bytes) while it runs, disk (bytes that it wrote to its own disk), ingress-bytes and egress-bytes (received and sent since the container started).
      */
     usage?: {
       /**
@@ -431,6 +468,14 @@ export interface Instance {
        */
       [k: string]: number | string;
     };
+    /**
+     * When usage was measured, by the provider's clock.
+     */
+    usageMeasuredAt?: string;
+    /**
+     * The time that usage.cpu is the average over, for example 30s.
+     */
+    usageWindow?: string;
     /**
      * What holds and what does not, with reasons.
      *

@@ -126,6 +126,21 @@ export interface ProviderInventory {
       free?: number | string;
     }[];
     /**
+     * Graphics processors that instances may have.
+     *
+     * Items: One of them.
+     */
+    gpus?: {
+      /**
+       * The driver's name for it, for example GPU-2d0c….
+       */
+      id: string;
+      /**
+       * The name of the model.
+       */
+      model?: string;
+    }[];
+    /**
      * The container engine.
      */
     engine?: {

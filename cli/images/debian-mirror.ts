@@ -1,19 +1,17 @@
 /** Where this machine gets its Debian packages from, so that a root file system can come from there too. Pure. */
 
-/** Used where the machine's own sources have no Debian archive. */
-const defaultMirror = 'http://deb.debian.org/debian';
-
 /**
  * The first archive among apt's sources that has the suite.
  *
+ * @param otherwise used where no source has it
  * @param sources the texts of /etc/apt/sources.list and of the files in sources.list.d, in either of apt's formats (sources.list(5))
  */
-export function debianMirror(sources: readonly string[], suite: string): string {
+export function debianMirror(sources: readonly string[], suite: string, otherwise: string): string {
   for (const text of sources) {
     const found = text.includes('Types:') ? fromStanzas(text, suite) : fromLines(text, suite);
     if (found !== undefined) return found.replace(/\/+$/, '');
   }
-  return defaultMirror;
+  return otherwise;
 }
 
 function fromLines(text: string, suite: string): string | undefined {

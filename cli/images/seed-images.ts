@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../api/errors.ts';
 import type { Progress } from '../up/progress.ts';
-import { debianReference, ensureDebianRoot } from './debian-root.ts';
+import { debianReference, ensureDebianRoot } from './root-file-system.ts';
 import { hasImage, importImage, registryAnswers } from './engine-images.ts';
 
 /** How long the registry has to answer. */

@@ -23,12 +23,14 @@ export interface Situation {
   invitation: Invitation | undefined;
   /** The authority of a pool is in this home. */
   runsPool: boolean;
+  /** Asks the pool whether it knows the machine no more. */
+  isForgotten: (enrolment: Enrolment) => Promise<boolean>;
 }
 
 export type Way = { kind: 'go-on'; enrolment: Enrolment } | { kind: 'join'; invitation: Invitation };
 
 /** Throws UserError for what cannot be: two pools on one home, or going on where nothing was begun. */
-export async function chooseWay({ folder, enrolment, invitation, runsPool }: Situation): Promise<Way> {
+export async function chooseWay({ folder, enrolment, invitation, runsPool, isForgotten }: Situation): Promise<Way> {
   if (runsPool || enrolment?.by === 'up') {
     const remedy = 'It lends itself while potluck up runs; choose another --home for another pool';
     throw new UserError('ALREADY_JOINED', 'the pool of this home runs on this machine itself', remedy);
@@ -48,7 +50,8 @@ export async function chooseWay({ folder, enrolment, invitation, runsPool }: Sit
     const what = `this machine is ${enrolment.providerName} in another pool than the token is for`;
     throw new UserError('ALREADY_JOINED', what, 'Leave that pool first, with potluck leave; or choose another --home');
   }
-  return isGone ? { kind: 'join', invitation } : { kind: 'go-on', enrolment };
+  // Its Provider was deleted, and whoever has a token may come back.
+  return isGone || (await isForgotten(enrolment)) ? { kind: 'join', invitation } : { kind: 'go-on', enrolment };
 }
 
 /** The same pool at another address: believed once it has shown by that name that it is the same. */

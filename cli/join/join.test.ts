@@ -1,13 +1,19 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
+import { createAuthority, newPrivateKey, signClientCertificate } from '../../apiserver/access/certificates.ts';
+import { providerUser } from '../../api/names.ts';
 import { formatJoinToken } from '../../api/join-token-format.ts';
 import { UserError } from '../../api/errors.ts';
-import { agentFolder } from '../../node-agent/identity/agent-folder.ts';
+import { agentFolder, makeAgentFolder } from '../../node-agent/identity/agent-folder.ts';
+import { writeAgentKubeconfig } from '../../node-agent/identity/agent-kubeconfig.ts';
+import type { Enrolment } from '../../node-agent/identity/enrolment.ts';
+import { authorityHash } from '../../node-agent/identity/find-authority.ts';
 import { chooseWay } from './choose-way.ts';
 import { parseLocation, parseOffer } from './parse-offer.ts';
 import { readToken } from './read-token.ts';
@@ -95,11 +101,43 @@ describe('potluck join, the token', () => {
   });
 
   it('is needed to join, and refused where the pool itself runs', async () => {
-    const situation = { folder: agentFolder(folder), enrolment: undefined, invitation: undefined, runsPool: false };
+    const situation = {
+      folder: agentFolder(folder),
+      enrolment: undefined,
+      invitation: undefined,
+      runsPool: false,
+      isForgotten: () => Promise.resolve(false),
+    };
     await assert.rejects(chooseWay(situation), (error) => (error as UserError).code === 'PLK022');
     await assert.rejects(chooseWay({ ...situation, runsPool: true }), (error) => (error as UserError).code === 'PLK021');
     const invitation = { server: new URL('https://pool:6443'), token: parts };
     assert.deepEqual(await chooseWay({ ...situation, invitation }), { kind: 'join', invitation });
+  });
+
+  it('leads a machine that has joined on as who it is, anew where it was forgotten, and to no other pool', async () => {
+    const files = agentFolder(folder);
+    await makeAgentFolder(files);
+    const lifetime = { nowMs: Date.now(), lifetimeMs: 3_600_000 };
+    const keyPem = await newPrivateKey();
+    const caPem = await createAuthority(keyPem, 'ca', lifetime);
+    const own = await signClientCertificate({ keyPem, certPem: caPem }, { commonName: providerUser('u-1'), organizations: [] }, lifetime);
+    await writeAgentKubeconfig(files.kubeconfig, { server: 'https://pool:6443', caPem, ...own });
+    const enrolment: Enrolment = { providerName: 'desk', providerUid: 'u-1', engine: 'pool', by: 'join' };
+    const known = { folder: files, enrolment, invitation: undefined, runsPool: false, isForgotten: () => Promise.resolve(false) };
+    const caHash = authorityHash(new X509Certificate(caPem));
+    const invitation = { server: new URL('https://pool:6443'), token: { ...parts, caHash } };
+    const goOn = { kind: 'go-on', enrolment };
+    assert.deepEqual(await chooseWay(known), goOn);
+    assert.deepEqual(await chooseWay({ ...known, invitation }), goOn);
+    const isForgotten = (): Promise<boolean> => Promise.resolve(true);
+    assert.deepEqual(await chooseWay({ ...known, invitation, isForgotten }), { kind: 'join', invitation });
+    const other = { ...invitation, token: parts };
+    await assert.rejects(chooseWay({ ...known, invitation: other }), /^PLK021 this machine is desk in another pool/);
+    const draining = { ...enrolment, leaving: 'draining' as const };
+    assert.deepEqual(await chooseWay({ ...known, enrolment: draining }), { kind: 'go-on', enrolment: draining });
+    const drained = { ...enrolment, leaving: 'drained' as const };
+    await assert.rejects(chooseWay({ ...known, enrolment: drained }), /about to leave/);
+    assert.deepEqual(await chooseWay({ ...known, enrolment: drained, invitation }), { kind: 'join', invitation });
   });
 });
 

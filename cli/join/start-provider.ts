@@ -5,18 +5,12 @@ import { createDockerEngine } from '../../node-agent/engine/docker-engine.ts';
 import type { Enrolment } from '../../node-agent/identity/enrolment.ts';
 import type { SupervisedChild } from '../../runtime/child-process.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { parseEngine } from '../engine-flag.ts';
 import { untilTrue } from '../until-true.ts';
+import { engineSocketOf } from './engine-socket.ts';
 import { superviseAgent } from '../up/own-processes.ts';
 import type { PoolPaths } from '../up/pool-paths.ts';
 
 const engineReadyMs = 90_000;
-
-/** Where the engine that an enrolment names listens. */
-export function engineSocketOf(paths: PoolPaths, { engine }: Pick<Enrolment, 'engine'>): string {
-  const parsed = parseEngine(engine);
-  return parsed === 'pool' ? paths.engineSocket : parsed.socketPath;
-}
 
 /** Not started yet; ready when its engine answers, whether the pool does or not. */
 export function prepareAgent(paths: PoolPaths, enrolment: Enrolment, logger: Logger): SupervisedChild {

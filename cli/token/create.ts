@@ -5,13 +5,11 @@ import { isAlreadyExists } from '../../client/client.ts';
 import type { Client } from '../../client/client.ts';
 import { currentEntries, loadKubeconfig } from '../../client/kubeconfig.ts';
 import { defineCommand, type FlagValues } from '../command-line/command.ts';
-import { homeFlag } from '../command-line/home-flag.ts';
-import { kubeconfigFlag, resolveKubeconfig } from '../command-line/kubeconfig-flag.ts';
 import { outputFlag } from '../command-line/output-flag.ts';
 import { parseDuration } from '../command-line/parse-duration.ts';
+import { clientFlags, withClient } from '../with-client.ts';
 import { newToken, type NewToken, type TokenWish } from './new-token.ts';
 import { parseServerUrl, reachableServer, readAuthorityHash } from './pool-address.ts';
-import { withTokenClient } from './token-client.ts';
 
 const longestTtlMs = 24 * 3_600_000;
 const attempts = 5;
@@ -24,8 +22,7 @@ const flags = {
   'approve-by-hand': { type: 'boolean', description: 'lets nobody in before kubectl certificate approve' },
   server: { type: 'string', value: 'URL', description: 'where the other machine reaches the pool; default as this one does' },
   output: outputFlag,
-  kubeconfig: kubeconfigFlag,
-  home: homeFlag,
+  ...clientFlags,
 } as const;
 
 export const tokenCreateCommand = defineCommand({
@@ -37,12 +34,15 @@ export const tokenCreateCommand = defineCommand({
   flags,
   run: async (values) => {
     const wish = readWish(values);
-    const file = resolveKubeconfig(values);
-    const kubeconfig = await loadKubeconfig(file);
     const server = values.server === undefined ? undefined : parseServerUrl('--server', values.server).origin;
-    const caHash = await readAuthorityHash(kubeconfig, file);
-    const reachable = server ?? reachableServer(currentEntries(kubeconfig).cluster.server);
-    const made = await withTokenClient(file, 'make a token', (client, signal) => createToken(client, wish, signal));
+    const { made, caHash, reachable } = await withClient(values, async ({ client, kubeconfig: file }) => {
+      const kubeconfig = await loadKubeconfig(file);
+      return {
+        caHash: await readAuthorityHash(kubeconfig, file),
+        reachable: server ?? reachableServer(currentEntries(kubeconfig).cluster.server),
+        made: await createToken(client, wish),
+      };
+    });
     const token = formatJoinToken({ id: made.id, secret: made.secret, caHash });
     const command = `sudo bin/potluck join ${reachable} ${token}`;
     const { owner, uses, expirationTimestamp } = made.object.spec;
@@ -73,11 +73,11 @@ function readWish(values: FlagValues<typeof flags>): TokenWish {
 }
 
 /** Two tokens with one id are as likely as never; asking again costs nothing. */
-export async function createToken(client: Client, wish: TokenWish, signal: AbortSignal): Promise<NewToken> {
+export async function createToken(client: Client, wish: TokenWish, signal?: AbortSignal): Promise<NewToken> {
   for (let attempt = 1; ; attempt += 1) {
     const made = newToken(wish, Date.now());
     try {
-      await client.create(joinTokens, made.object, { signal });
+      await client.create(joinTokens, made.object, signal === undefined ? {} : { signal });
       return made;
     } catch (error) {
       if (!isAlreadyExists(error) || attempt >= attempts) throw error;

@@ -7,18 +7,16 @@ import { ApiError } from '../../client/client.ts';
 import type { Client } from '../../client/client.ts';
 import { defineCommand } from '../command-line/command.ts';
 import { formatTable } from '../command-line/format-table.ts';
-import { homeFlag } from '../command-line/home-flag.ts';
-import { kubeconfigFlag, resolveKubeconfig } from '../command-line/kubeconfig-flag.ts';
 import { outputFlag } from '../command-line/output-flag.ts';
-import { withTokenClient } from './token-client.ts';
+import { clientFlags, withClient } from '../with-client.ts';
 
 export const tokenListCommand = defineCommand({
   name: 'token list',
   summary: 'shows the join tokens that you may see, and who joined by them',
   details: 'Members see their own. The secret of a token cannot be shown: nobody has it but whoever made it.',
-  flags: { output: outputFlag, kubeconfig: kubeconfigFlag, home: homeFlag },
+  flags: { output: outputFlag, ...clientFlags },
   run: async (values) => {
-    const tokens = await withTokenClient(resolveKubeconfig(values), 'see join tokens', listTokens);
+    const tokens = await withClient(values, ({ client }) => listTokens(client));
     const nowMs = Date.now();
     if (values.output === 'json') {
       process.stdout.write(`${JSON.stringify(tokens.map(summaryOf), null, 2)}\n`);
@@ -30,19 +28,19 @@ export const tokenListCommand = defineCommand({
 });
 
 /** All; or, for a member, their own, which must be asked for as such. */
-async function listTokens(client: Client, signal: AbortSignal): Promise<JoinToken[]> {
+async function listTokens(client: Client): Promise<JoinToken[]> {
   try {
-    return (await client.list(joinTokens, { signal })).items;
+    return (await client.list(joinTokens)).items;
   } catch (error) {
-    const member = error instanceof ApiError && error.code === 403 ? await readMemberName(client, signal) : undefined;
+    const member = error instanceof ApiError && error.code === 403 ? await readMemberName(client) : undefined;
     if (member === undefined) throw error;
-    return (await client.list(joinTokens, { signal, fieldSelector: `spec.owner=${member}` })).items;
+    return (await client.list(joinTokens, { fieldSelector: `spec.owner=${member}` })).items;
   }
 }
 
-async function readMemberName(client: Client, signal: AbortSignal): Promise<string | undefined> {
+async function readMemberName(client: Client): Promise<string | undefined> {
   const review = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
-  const answer = (await client.request('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', review, { signal })) as {
+  const answer = (await client.request('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', review)) as {
     status?: { userInfo?: { username?: string } };
   };
   const prefix = `system:serviceaccount:${memberNamespace}:`;

@@ -31,6 +31,7 @@ const enginePrograms: readonly (readonly [string, string])[] = [
   ['nft', 'nftables'],
   ['iptables', 'iptables'],
   ['ip', 'iproute2'],
+  ['tc', 'iproute2'],
   ['mkfs.btrfs', 'btrfs-progs'],
   ['nsenter', 'util-linux'],
 ];

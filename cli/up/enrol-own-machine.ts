@@ -2,14 +2,14 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { UserError } from '../../api/errors.ts';
 import type { Provider } from '../../api/generated/provider.ts';
 import { joinTokens, providers } from '../../api/resource-type.ts';
 import { isNotFound, type Client } from '../../client/client.ts';
 import { agentFolder } from '../../node-agent/identity/agent-folder.ts';
 import { readAgentKubeconfig, writeAgentKubeconfig, type AgentKubeconfig } from '../../node-agent/identity/agent-kubeconfig.ts';
-import { readEnrolment, writeEnrolment, type Enrolment } from '../../node-agent/identity/enrolment.ts';
+import { formerOf, readEnrolment, writeEnrolment, type Enrolment } from '../../node-agent/identity/enrolment.ts';
 import { authorityHash } from '../../node-agent/identity/find-authority.ts';
 import { readIdentityKey } from '../../node-agent/identity/identity-key.ts';
 import { joinPool } from '../../node-agent/identity/join-pool.ts';
@@ -29,6 +29,8 @@ export interface EnrolOptions {
   owner: string | undefined;
   /** As given to `--engine`. */
   engine: string;
+  /** As given to `--owner-policy`. */
+  ownerPolicy: string;
   signal: AbortSignal;
 }
 
@@ -53,7 +55,10 @@ export async function enrolOwnMachine(options: EnrolOptions): Promise<Provider> 
     return known;
   }
   const joined = await joinAnew(name, known, options);
-  await finish({ ...joined, engine: options.engine, by: 'up' }, options);
+  await finish(
+    { ...joined, engine: options.engine, ownerPolicy: resolve(options.ownerPolicy), by: 'up', ...formerOf(before, joined.providerUid) },
+    options,
+  );
   return options.client.get(providers, { name: joined.providerName }, { signal: options.signal });
 }
 
@@ -85,7 +90,14 @@ async function keepIdentity(known: Provider, before: Enrolment | undefined, opti
   const server = options.server.origin;
   if (kubeconfig.server !== server || kubeconfig.caPem !== caPem)
     await writeAgentKubeconfig(folder.kubeconfig, { ...kubeconfig, server, caPem });
-  return { providerName, providerUid, engine: options.engine, by: 'up' };
+  return {
+    providerName,
+    providerUid,
+    engine: options.engine,
+    ownerPolicy: resolve(options.ownerPolicy),
+    by: 'up',
+    ...formerOf(before, providerUid),
+  };
 }
 
 function isSignedBy({ certPem }: AgentKubeconfig, caPem: string): boolean {

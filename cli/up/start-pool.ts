@@ -27,6 +27,8 @@ export interface PoolOptions {
   etcd: EtcdAccess | undefined;
   /** As given to `--engine`. */
   engine: string;
+  /** File of the machine's owner; the agent looks at it. */
+  ownerPolicy: string;
   provider: string | undefined;
   owner: string | undefined;
   rootfs: string | undefined;
@@ -96,11 +98,11 @@ async function startServer(options: PoolOptions, etcd: EtcdAccess, context: Star
 }
 
 async function enrolMachine(options: PoolOptions, client: KubeClient, context: StartContext): Promise<Provider> {
-  const { paths, listen, engine, owner, provider } = options;
+  const { paths, listen, engine, ownerPolicy, owner, provider } = options;
   const host = ['0.0.0.0', '::'].includes(listen.host) ? '127.0.0.1' : listen.host;
   const server = new URL(`https://${host.includes(':') ? `[${host}]` : host}:${listen.port}`);
   return context.progress.step('this machine joined', () =>
-    enrolOwnMachine({ paths, client, server, name: provider, owner, engine, signal: context.signal }),
+    enrolOwnMachine({ paths, client, server, name: provider, owner, engine, ownerPolicy, signal: context.signal }),
   );
 }
 

@@ -16,14 +16,16 @@ export function askedRow(amounts: WrittenAmounts | undefined): AmountRow {
   return row((name) => askedAmount(amounts, name) ?? 0);
 }
 
+const boundedOnlyByStatement: readonly ResourceName[] = ['pids', 'ingress-bandwidth', 'egress-bandwidth'];
+
 /** What a provider can give away. Processes and bandwidth are unbounded where it does not state them; of the others it has none then. */
 export function allocatableRow(allocatable: WrittenAmounts | undefined): AmountRow {
-  return row((name) => givenAmount(allocatable, name) ?? (name === 'cpu' || name === 'memory' || name === 'disk' ? 0 : Infinity));
+  return row((name) => givenAmount(allocatable, name) ?? (boundedOnlyByStatement.includes(name) ? Infinity : 0));
 }
 
-/** The most that one instance may have on a provider. */
-export function mostRow(provider: Provider['spec']): AmountRow {
-  return row((name) => mostForOneInstance(provider, name) ?? Infinity);
+/** The most that one instance may have on a provider, by what is offered and by the policy of its owner. */
+export function mostRow(provider: Provider['spec'], ownersMost: WrittenAmounts | undefined): AmountRow {
+  return row((name) => Math.min(mostForOneInstance(provider, name) ?? Infinity, givenAmount(ownersMost, name) ?? Infinity));
 }
 
 /** The most that an instance states, as request or as limit. */

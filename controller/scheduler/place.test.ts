@@ -28,6 +28,8 @@ const taint = fc.record({
   effect: fc.constantFrom('NoSchedule' as const, 'PreferNoSchedule' as const),
 });
 
+const lists = (...all: string[]): fc.Arbitrary<string[]> => fc.constantFrom(...all.map((one) => [one]));
+
 const worlds: fc.Arbitrary<World[]> = fc
   .array(
     fc.record({
@@ -42,6 +44,26 @@ const worlds: fc.Arbitrary<World[]> = fc
       location: fc.option(fc.record({ region, latitude: degrees, longitude: degrees }), { nil: undefined }),
       cpu: fc.integer({ min: 1, max: 8 }),
       memory: fc.integer({ min: 1, max: 8 }),
+      policy: fc.option(
+        fc.record(
+          {
+            open: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.constant(false)),
+            members: fc.record({ allow: lists('toto', 'titi'), deny: lists('toto', 'titi') }, { requiredKeys: [] }),
+            images: fc.record({ allow: lists('debian', 'ghcr.io/**', '**') }, { requiredKeys: [] }),
+            perInstance: fc.record({ cpu: fc.constantFrom('1500m', '3') }, { requiredKeys: [] }),
+            runtimes: lists('runc', 'runsc'),
+          },
+          { requiredKeys: ['open'] },
+        ),
+        { nil: undefined },
+      ),
+      enforcement: fc.record(
+        {
+          disk: fc.constantFrom('Quota' as const, 'Watchdog' as const, 'None' as const),
+          sandbox: fc.constantFrom('Available' as const, 'None' as const),
+        },
+        { requiredKeys: [] },
+      ),
       maxCpu: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }),
       reserved: fc.array(
         fc.record({
@@ -55,10 +77,11 @@ const worlds: fc.Arbitrary<World[]> = fc
     { maxLength: 12 },
   )
   .map((list) =>
-    list.map(({ reserved, cpu, memory, maxCpu, ready, labels, ...spec }, index) => ({
+    list.map(({ reserved, cpu, memory, maxCpu, ready, labels, policy, enforcement, ...spec }, index) => ({
       reserved,
       provider: makeProvider(`p${index}`, {
         ready,
+        status: { enforcement, ...(policy && { ownerPolicy: policy }) },
         labels: labels,
         allocatable: { cpu, memory: `${memory}Gi`, disk: '10Gi' },
         spec: {
@@ -76,6 +99,8 @@ const specs: fc.Arbitrary<Spec> = fc
   .record({
     cpu: fc.integer({ min: 1, max: 3 }),
     memory: fc.integer({ min: 1, max: 3 }),
+    image: fc.constantFrom('debian:12', 'ghcr.io/acme/tool'),
+    isolation: fc.oneof({ weight: 4, arbitrary: fc.constant('Standard' as const) }, fc.constant('Sandboxed' as const)),
     placement: fc.record(
       {
         providerName: fc.oneof({ weight: 5, arbitrary: fc.constant('') }, fc.constantFrom('p0', 'p1')),
@@ -85,13 +110,15 @@ const specs: fc.Arbitrary<Spec> = fc
           maxLength: 2,
         }),
         near: fc.record({ latitude: degrees, longitude: degrees, maxDistanceKm: fc.integer({ min: 500, max: 5000 }) }),
+        requireEnforcement: fc.record({ disk: fc.constantFrom('Quota', 'Watchdog', 'None') }, { requiredKeys: [] }),
         spread: fc.record({ by: fc.constantFrom('owner' as const, 'provider' as const, 'region' as const) }),
       },
       { requiredKeys: [] },
     ),
   })
-  .map(({ cpu, memory, placement }) => ({
-    image: 'debian:12',
+  .map(({ cpu, memory, placement, image, isolation }) => ({
+    image,
+    isolation,
     resources: { requests: { cpu, memory: `${memory}Gi` } },
     placement: placement,
   }));
@@ -139,6 +166,12 @@ function placeNaively(world: World[], instance: Instance): { providerName: strin
     .filter(({ provider }) => (placement.providerName ?? '') === '' || provider.metadata.name === placement.providerName)
     .filter(({ provider }) => provider.spec.available)
     .filter(({ provider }) => provider.status?.conditions?.[0]?.status === 'True')
+    .filter(({ provider }) => policyAllows(provider, instance))
+    .filter(({ provider: { status } }) => {
+      const has = ['None', 'Watchdog', 'Quota'].indexOf(status?.enforcement?.disk ?? 'None');
+      const sandboxed = instance.spec.isolation !== 'Sandboxed' || status?.enforcement?.sandbox === 'Available';
+      return sandboxed && has >= ['None', 'Watchdog', 'Quota'].indexOf(placement.requireEnforcement?.['disk'] ?? 'None');
+    })
     .filter(({ provider }) => matchesLabelSelector(placement.providerSelector ?? {}, provider.metadata.labels))
     .filter((entry) => untolerated(entry, 'NoSchedule') === 0)
     .filter(({ provider }) => placement.region === undefined || provider.spec.location?.region === placement.region)
@@ -149,6 +182,27 @@ function placeNaively(world: World[], instance: Instance): { providerName: strin
   const tie = ({ provider }: World): number => mixHashes(hashText(instance.metadata.uid!), hashText(provider.metadata.uid!));
   const [best] = candidates.map((entry) => ({ entry, cost: cost(entry) })).sort((a, b) => a.cost - b.cost || tie(a.entry) - tie(b.entry));
   return { providerName: best!.entry.provider.metadata.name! };
+}
+
+function policyAllows(provider: Provider, { metadata, spec }: Instance): boolean {
+  const policy = provider.status?.ownerPolicy;
+  if (policy === undefined) return true;
+  const { open, members, images, runtimes = [runtimeOf(spec)], perInstance } = policy;
+  const member = metadata.namespace!;
+  const isImage = spec.image === 'debian:12' ? 'debian' : 'ghcr.io/**';
+  const most = perInstance?.['cpu'] === '1500m' ? 1.5 : 3;
+  return [
+    open,
+    (members?.deny ?? []).every((name) => name !== member),
+    (members?.allow ?? [member]).includes(member),
+    (images?.allow ?? ['**']).some((pattern) => pattern === '**' || pattern === isImage),
+    runtimes.includes(runtimeOf(spec)),
+    Number(spec.resources.requests.cpu) <= most,
+  ].every(Boolean);
+}
+
+function runtimeOf({ isolation }: Spec): string {
+  return isolation === 'Sandboxed' ? 'runsc' : 'runc';
 }
 
 describe('place()', () => {
@@ -247,6 +301,41 @@ describe('explain()', () => {
 
   it('says that there are no providers at all', () => {
     assert.equal(explain({ placed: false, providers: 0, rejections: [] }), '0/0 providers fit: the pool has no providers');
+  });
+
+  it('says what owners do not allow and what machines do not enforce, with counts', () => {
+    const policies = [
+      { open: false, reason: 'StopNow' },
+      { open: true, members: { allow: ['ada'] } },
+      { open: true, images: { deny: ['debian'] } },
+    ];
+    const world = policies.map((ownerPolicy, index) => ({
+      provider: makeProvider(`p${index}`, { status: { ownerPolicy } }),
+      reserved: [],
+    }));
+    world.push({
+      provider: makeProvider('p3', { status: { ownerPolicy: { open: true }, enforcement: { disk: 'Watchdog' } } }),
+      reserved: [],
+    });
+    const instance = makeInstance('toto', 'a', { spec: { placement: { requireEnforcement: { disk: 'Quota' } } } });
+    const result = place(snapshotOf(world), placementRequest(instance));
+    assert.ok(!result.placed);
+    assert.equal(
+      explain(result),
+      '0/4 providers fit: 1 closed now by their owners, 1 not lent to toto by their owners, 1 not allowed the image by their owners, 1 without disk Quota',
+    );
+  });
+
+  it('looks again when the policy of an owner or what a machine enforces changes, and not for when it was tried', () => {
+    const snapshot = new Snapshot();
+    assert.ok(snapshot.setProvider(makeProvider('p0', { status: { ownerPolicy: { open: false } } })));
+    assert.ok(snapshot.setProvider(makeProvider('p0', { status: { ownerPolicy: { open: true } } })));
+    assert.ok(snapshot.setProvider(makeProvider('p0', { status: { ownerPolicy: { open: true }, enforcement: { disk: 'Quota' } } })));
+    const later = {
+      ownerPolicy: { open: true, nextChange: '2026-01-01T00:00:00Z' },
+      enforcement: { disk: 'Quota' as const, probedAt: '2026-01-01T00:00:00Z' },
+    };
+    assert.ok(!snapshot.setProvider(makeProvider('p0', { status: later })));
   });
 
   it('names the provider that an instance is pinned to', () => {

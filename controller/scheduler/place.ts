@@ -1,7 +1,9 @@
 /** Chooses a provider for one instance, the exact best: filters sieve a list of slots, scores add costs to those that are left. Pure. */
 import { availableFilter } from './filters/available.ts';
 import { distanceFilter, locatedFilter } from './filters/distance.ts';
+import { enforcementFilters } from './filters/enforcement.ts';
 import type { Filter } from './filters/filter.ts';
+import { ownerPolicyFilters } from './filters/owner-policy.ts';
 import { perInstanceMaxFilters } from './filters/per-instance-max.ts';
 import { pinFilter } from './filters/pin.ts';
 import { readyFilter } from './filters/ready.ts';
@@ -23,6 +25,8 @@ export const filters: readonly Filter[] = [
   pinFilter,
   availableFilter,
   readyFilter,
+  ...ownerPolicyFilters,
+  ...enforcementFilters,
   selectorFilter,
   taintsFilter,
   regionFilter,

@@ -1,5 +1,6 @@
 /** What an instance asks of placement, worked out once for all providers. Pure. */
 import { reservedAmounts } from '../../api/effective-resources.ts';
+import type { EnforcementKind } from '../../api/enforcement.ts';
 import type { Instance } from '../../api/generated/instance.ts';
 import type { LabelRequirement } from '../../api/selector.ts';
 import { askedRow, peakRow } from './amounts.ts';
@@ -24,6 +25,10 @@ export interface PlacementRequest {
   readonly region: string;
   readonly near: NearRequest | undefined;
   readonly spreadBy: SpreadBy | undefined;
+  readonly image: string;
+  readonly isolation: 'Standard' | 'Sandboxed';
+  /** Levels that the provider must have proved, by kind. */
+  readonly enforcement: ReadonlyMap<EnforcementKind, string>;
   /** What is reserved. */
   readonly amounts: AmountRow;
   /** The most that is stated of each resource, held against the provider's perInstanceMax. */
@@ -51,9 +56,18 @@ export function placementRequest(instance: Instance): PlacementRequest {
     region: placement.region ?? '',
     near: nearRequest(placement.near),
     spreadBy: placement.spread?.by,
+    image: spec.image,
+    isolation: spec.isolation ?? 'Standard',
+    enforcement: enforcementOf(spec),
     amounts: askedRow(reservedAmounts(spec)),
     peak: peakRow(spec.resources),
   };
+}
+
+/** What a sandbox runs in must be there, whether it is required in so many words or not. */
+function enforcementOf({ placement = {}, isolation }: Instance['spec']): ReadonlyMap<EnforcementKind, string> {
+  const required = { ...placement.requireEnforcement, ...(isolation === 'Sandboxed' ? { sandbox: 'Available' } : {}) };
+  return new Map(Object.entries(required) as [EnforcementKind, string][]);
 }
 
 function requirementsOf(selector: Placement['providerSelector']): LabelRequirement[] {

@@ -13,17 +13,18 @@ export interface ProviderParts {
   labels?: Record<string, string>;
   allocatable?: Record<string, string | number>;
   spec?: Partial<Provider['spec']>;
+  status?: Provider['status'];
 }
 
 export function makeProvider(name: string, parts: ProviderParts = {}): Provider {
-  const { uid = `uid-of-${name}`, ready = true, labels = {}, allocatable = { cpu: 16, memory: '64Gi', disk: '1Ti' }, spec } = parts;
+  const { uid = `uid-of-${name}`, ready = true, labels = {}, allocatable = { cpu: 16, memory: '64Gi', disk: '1Ti' }, spec, status } = parts;
   const condition = { type: 'Ready', status: ready ? ('True' as const) : ('Unknown' as const), lastTransitionTime: aMoment };
   return {
     apiVersion,
     kind: 'Provider',
     metadata: { name, uid, resourceVersion: '1', labels },
     spec: { owner: 'alan', offer: { cpu: 1024, memory: '1Ti', disk: '10Ti' }, available: true, ...spec },
-    status: { allocatable, conditions: [{ ...condition, reason: 'LeaseRenewed', message: '' }] },
+    status: { ...status, allocatable, conditions: [{ ...condition, reason: 'LeaseRenewed', message: '' }] },
   };
 }
 

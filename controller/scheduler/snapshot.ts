@@ -2,8 +2,11 @@
  * All providers as placement sees them, in columns, kept up to date one change at a time. A provider has a slot as long as it exists; slots
  * of providers that left are used again. Pure: it holds state, but asks nobody.
  */
+import { enforcementKinds } from '../../api/enforcement.ts';
+import type { EnforcementStatus } from '../../api/enforcement.ts';
 import type { ProviderReservation } from '../../api/generated/provider-reservation.ts';
 import type { Provider } from '../../api/generated/provider.ts';
+import type { OwnerPolicyStatus } from '../../api/owner-policy.ts';
 import { conditionTypes } from '../../api/reasons.ts';
 import type { Labels } from '../../api/selector.ts';
 import { allocatableRow, mostRow, resourceCount } from './amounts.ts';
@@ -31,6 +34,8 @@ export interface SnapshotView {
   readonly regions: readonly string[];
   readonly labels: readonly Labels[];
   readonly taints: readonly (readonly Taint[])[];
+  readonly policies: readonly (OwnerPolicyStatus | undefined)[];
+  readonly enforcements: readonly (EnforcementStatus | undefined)[];
   /** 1 where the location is known; then x, y and z are a point of the unit sphere. */
   readonly located: Uint8Array;
   readonly x: Float64Array;
@@ -57,6 +62,8 @@ export class Snapshot implements SnapshotView {
   regions: string[] = [];
   labels: Labels[] = [];
   taints: (readonly Taint[])[] = [];
+  policies: (OwnerPolicyStatus | undefined)[] = [];
+  enforcements: (EnforcementStatus | undefined)[] = [];
   present = new Uint8Array(0);
   ready = new Uint8Array(0);
   available = new Uint8Array(0);
@@ -198,11 +205,13 @@ export class Snapshot implements SnapshotView {
     this.owners[slot] = spec.owner;
     this.labels[slot] = metadata.labels ?? noLabels;
     this.taints[slot] = spec.taints ?? noTaints;
+    this.policies[slot] = status?.ownerPolicy;
+    this.enforcements[slot] = status?.enforcement;
     this.ready[slot] = isReady(provider) ? 1 : 0;
     this.available[slot] = isAvailable(provider) ? 1 : 0;
     this.#writeLocation(slot, spec.location ?? {});
     this.allocatable.set(allocatableRow(status?.allocatable), slot * resourceCount);
-    this.most.set(mostRow(spec), slot * resourceCount);
+    this.most.set(mostRow(spec, status?.ownerPolicy?.perInstance), slot * resourceCount);
   }
 
   #writeLocation(slot: number, { region, latitude, longitude }: NonNullable<Provider['spec']['location']>): void {
@@ -257,13 +266,10 @@ export function isReady(provider: Provider): boolean {
 /** Two providers with the same text are the same to placement. */
 function relevantText(provider: Provider): string {
   const { metadata, spec, status } = provider;
-  return JSON.stringify([
-    metadata.uid,
-    metadata.labels,
-    metadata.deletionTimestamp,
-    spec,
-    status?.allocatable,
-    status?.leavingAt,
-    isReady(provider),
-  ]);
+  // When hours next change, when the machine was tried and what was seen then do not matter here.
+  const policy = { ...status?.ownerPolicy, nextChange: undefined };
+  const levels = enforcementKinds.map((kind) => status?.enforcement?.[kind]);
+  const { uid, labels, deletionTimestamp } = metadata;
+  const { allocatable, leavingAt } = status ?? {};
+  return JSON.stringify([uid, labels, deletionTimestamp, spec, allocatable, leavingAt, isReady(provider), policy, levels]);
 }

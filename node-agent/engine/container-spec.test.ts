@@ -19,6 +19,7 @@ describe('dockerCreateBody()', () => {
       SecurityOpt: ['no-new-privileges'],
       Privileged: false,
       IpcMode: 'private',
+      CgroupnsMode: 'private',
       NetworkMode: 'bridge',
       RestartPolicy: { Name: 'no' },
       Ulimits: [
@@ -39,6 +40,13 @@ describe('dockerCreateBody()', () => {
       MemoryReservation: 50,
       PidsLimit: 512,
     });
+  });
+
+  it('asks for graphics processors by their ids, and for none where none are given', () => {
+    assert.deepEqual(dockerCreateBody({ ...spec, gpus: ['GPU-1', 'GPU-2'] }).HostConfig.DeviceRequests, [
+      { Driver: 'nvidia', DeviceIDs: ['GPU-1', 'GPU-2'], Capabilities: [['gpu']] },
+    ]);
+    assert.equal('DeviceRequests' in dockerCreateBody({ ...spec, gpus: [] }).HostConfig, false);
   });
 
   it('copies nothing that it does not know, whatever an object carries', () => {

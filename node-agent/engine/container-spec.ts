@@ -34,7 +34,9 @@ export interface DockerHostConfig extends DockerLimits {
   SecurityOpt: string[];
   Privileged: false;
   IpcMode: 'private';
+  CgroupnsMode: 'private';
   NetworkMode: 'bridge';
+  Runtime?: 'runsc';
   RestartPolicy: { Name: 'no' };
   Ulimits: { Name: string; Soft: number; Hard: number }[];
   LogConfig: { Type: string; Config: Record<string, string> };
@@ -42,6 +44,7 @@ export interface DockerHostConfig extends DockerLimits {
   Init: true;
   OomScoreAdj: number;
   StorageOpt?: { size: string };
+  DeviceRequests?: { Driver: 'nvidia'; DeviceIDs: string[]; Capabilities: string[][] }[];
 }
 
 /**
@@ -97,6 +100,8 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
     SecurityOpt: ['no-new-privileges'],
     Privileged: false,
     IpcMode: 'private',
+    // On cgroup v1 engines show the host's tree by default.
+    CgroupnsMode: 'private',
     NetworkMode: 'bridge',
     // The agent restarts, so that backoff and counts are the same on every engine.
     RestartPolicy: { Name: 'no' },
@@ -109,9 +114,16 @@ function hostConfig(spec: ContainerSpec): DockerHostConfig {
     Init: true,
     // Where the whole machine is short of memory, instances go before the owner's programs.
     OomScoreAdj: 500,
+    ...(spec.runtime === undefined ? {} : { Runtime: spec.runtime }),
+    ...(spec.gpus === undefined || spec.gpus.length === 0 ? {} : { DeviceRequests: [deviceRequest(spec.gpus)] }),
     ...(spec.diskBytes === undefined ? {} : { StorageOpt: { size: String(spec.diskBytes) } }),
     ...dockerLimits(spec.limits),
   };
+}
+
+/** As `docker run --gpus device=…` asks for it: by ids, so that no two containers get the same. */
+function deviceRequest(ids: readonly string[]): NonNullable<DockerHostConfig['DeviceRequests']>[number] {
+  return { Driver: 'nvidia', DeviceIDs: [...ids], Capabilities: [['gpu']] };
 }
 
 /** Also the body of a live update. */

@@ -1,12 +1,15 @@
 /** The container engine over Docker's API. The only importer of dockerode. */
+import { readFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import Docker from 'dockerode';
 import { providerLabel } from '../../api/names.ts';
 import { parseTime } from '../../api/time.ts';
 import { dockerCreateBody, dockerLimits, limitsFromDocker } from './container-spec.ts';
 import { classify, withDeadline } from './docker-call.ts';
+import { hasDiskQuota } from './disk-quota.ts';
 import { watchDockerEvents } from './docker-events.ts';
 import { readPull } from './docker-pull.ts';
-import { engineErrorKind } from './engine.ts';
+import { EngineError, engineErrorKind } from './engine.ts';
 import type {
   ContainerLimits,
   ContainerSpec,
@@ -16,8 +19,9 @@ import type {
   EngineEventStream,
   EngineInfo,
   ImageInfo,
+  ListedImage,
   ObservedContainer,
-  PullProgress,
+  PullOptions,
 } from './engine.ts';
 
 /** An engine that takes longer for a small thing is as good as away. */
@@ -41,6 +45,7 @@ class DockerEngine implements Engine {
 
   async info(signal?: AbortSignal): Promise<EngineInfo> {
     const info = await withDeadline(callTimeoutMs, () => this.#docker.info() as Promise<DockerInfo>, signal);
+    const backing = info.DriverStatus?.find(([name]) => name === 'Backing Filesystem')?.[1];
     return {
       name: 'docker',
       version: info.ServerVersion,
@@ -48,9 +53,9 @@ class DockerEngine implements Engine {
       dataRoot: info.DockerRootDir,
       cgroupVersion: info.CgroupVersion === '2' ? 2 : 1,
       runtimes: Object.keys(info.Runtimes ?? {}).sort(),
-      // Others can (overlay2 on xfs with project quotas), but do not say whether they do.
-      diskQuota: info.Driver === 'btrfs',
+      diskQuota: hasDiskQuota({ driver: info.Driver, backing, dataRoot: info.DockerRootDir, mountInfo: await mountInfo() }),
       liveRestore: info.LiveRestoreEnabled === true,
+      remapped: info.SecurityOptions?.some((option) => option === 'name=userns') === true,
     };
   }
 
@@ -103,6 +108,20 @@ class DockerEngine implements Engine {
     );
   }
 
+  async pauseContainer(id: string): Promise<void> {
+    const container = this.#docker.getContainer(id);
+    await unlessSo(() => withDeadline(callTimeoutMs, (abortSignal) => container.pause({ abortSignal }) as Promise<unknown>));
+  }
+
+  async unpauseContainer(id: string): Promise<void> {
+    const container = this.#docker.getContainer(id);
+    await unlessSo(async () => {
+      // Docker answers 500 for one that is not paused, as for anything else that goes wrong.
+      if ((await this.inspectContainer(id))?.state !== 'paused') return;
+      await withDeadline(callTimeoutMs, (abortSignal) => container.unpause({ abortSignal }) as Promise<unknown>);
+    });
+  }
+
   async removeContainer(id: string): Promise<void> {
     await unlessMissing(() =>
       withDeadline(
@@ -121,16 +140,56 @@ class DockerEngine implements Engine {
     return unlessMissing(async () => {
       const image = this.#docker.getImage(encodeURIComponent(reference));
       const info = await withDeadline(callTimeoutMs, (abortSignal) => image.inspect({ abortSignal } as object));
-      return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests };
+      // The types do not say that Docker writes null.
+      const { Volumes: declared } = info.Config as { Volumes?: Record<string, unknown> | null };
+      const volumes = Object.keys(declared ?? {});
+      return { id: info.Id, sizeBytes: info.Size, digests: info.RepoDigests, ...(volumes.length === 0 ? {} : { volumes }) };
     });
   }
 
-  async pullImage(reference: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void> {
+  async pullImage(reference: string, { onProgress, signal, credentials }: PullOptions): Promise<void> {
     try {
-      const stream = await this.#docker.pull(withTag(reference), { abortSignal: signal });
+      const authconfig = credentials === undefined ? {} : { authconfig: { ...credentials, serveraddress: '' } };
+      const stream = await this.#docker.pull(withTag(reference), { abortSignal: signal, ...authconfig });
       await readPull(stream, onProgress, signal);
     } catch (error) {
       throw classify(error);
+    }
+  }
+
+  async importImage(reference: string, tar: Uint8Array): Promise<void> {
+    const [repo, tag] = reference.split(':');
+    try {
+      const stream = await this.#docker.importImage(Readable.from([tar]), { repo, tag } as object);
+      for await (const line of stream as AsyncIterable<Buffer>) {
+        const said = /"error":"([^"]*)"/.exec(line.toString())?.[1];
+        if (said !== undefined) throw new EngineError('failed', said);
+      }
+    } catch (error) {
+      throw classify(error);
+    }
+  }
+
+  async listImages(): Promise<ListedImage[]> {
+    const listed = await withDeadline(callTimeoutMs, (abortSignal) => this.#docker.listImages({ abortSignal } as object));
+    return listed.map(({ Id, Size, RepoTags, RepoDigests }) => ({
+      id: Id,
+      sizeBytes: Size,
+      tags: named(RepoTags),
+      digests: named(RepoDigests),
+    }));
+  }
+
+  async removeImage(id: string): Promise<void> {
+    const image = (await this.listImages()).find((each) => each.id === id);
+    if (image === undefined) return;
+    // By id it would have to be forced where there are several names, and force takes it from stopped containers too.
+    for (const name of [...image.tags, ...image.digests, id]) {
+      await unlessMissing(() =>
+        withDeadline(startTimeoutMs, (abortSignal) =>
+          this.#docker.getImage(encodeURIComponent(name)).remove({ force: false, noprune: false, abortSignal } as object),
+        ),
+      );
     }
   }
 
@@ -155,10 +214,17 @@ class DockerEngine implements Engine {
 interface DockerInfo {
   ServerVersion: string;
   Driver: string;
+  DriverStatus?: [string, string][];
   DockerRootDir: string;
   CgroupVersion?: string;
   Runtimes?: Record<string, unknown>;
   LiveRestoreEnabled?: boolean;
+  SecurityOptions?: string[];
+}
+
+/** Of this machine; an engine elsewhere has other mounts, and then none is found. */
+async function mountInfo(): Promise<string> {
+  return readFile('/proc/self/mountinfo', 'utf8').catch(() => '');
 }
 
 async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> {
@@ -168,6 +234,11 @@ async function unlessMissing<T>(call: () => Promise<T>): Promise<T | undefined> 
     if (engineErrorKind(error) === 'notFound') return undefined;
     throw error;
   }
+}
+
+/** Docker lists nameless images as `<none>`. */
+function named(names: readonly string[] | null | undefined): string[] {
+  return (names ?? []).filter((name) => !name.includes('<none>'));
 }
 
 /** For calls that find the container where they would bring it. */
@@ -196,14 +267,29 @@ function observed(info: Docker.ContainerInspectInfo): ObservedContainer {
     image: info.Config.Image,
     imageId: info.Image,
     state: state.Status as ContainerState,
+    writes: writesOf(info),
     exitCode: state.ExitCode,
     oomKilled: state.OOMKilled,
     error: (state as { Error?: string }).Error ?? '',
     createdAtMs: engineTime(info.Created) ?? 0,
+    ...(state.Pid === 0 ? {} : { pid: state.Pid }),
     ...(startedAtMs === undefined ? {} : { startedAtMs }),
     ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
     limits: limitsFromDocker(info.HostConfig as Parameters<typeof limitsFromDocker>[0]),
+    ...gpusOf(info.HostConfig),
   };
+}
+
+function gpusOf({ DeviceRequests }: Docker.HostConfig): { gpus?: readonly string[] } {
+  const ids = (DeviceRequests ?? []).flatMap(({ DeviceIDs }) => DeviceIDs ?? []);
+  return ids.length === 0 ? {} : { gpus: ids };
+}
+
+/** Only overlay2 has a plain directory for the layer. */
+function writesOf({ GraphDriver, Mounts }: Docker.ContainerInspectInfo): NonNullable<ObservedContainer['writes']> {
+  const layer = (GraphDriver.Data as { UpperDir?: string } | null)?.UpperDir;
+  const volumes = Mounts.filter(({ Type }) => Type === 'volume').map(({ Source }) => Source);
+  return { ...(layer === undefined ? {} : { layer }), volumes };
 }
 
 /** Docker writes the year 1 for never. */

@@ -15,14 +15,24 @@ export interface Engine {
   stopContainer(id: string, graceSeconds: number): Promise<void>;
   /** SIGKILL; resolves also when it does not run. */
   killContainer(id: string): Promise<void>;
+  /** Freezes what runs in it, at once; resolves also when it does not run or is paused already. */
+  pauseContainer(id: string): Promise<void>;
+  /** Resolves also when it is not paused. */
+  unpauseContainer(id: string): Promise<void>;
   /** With its writable layer and anonymous volumes, running or not; resolves also when it is gone. */
   removeContainer(id: string): Promise<void>;
   /** Changes limits of a container, running or not. Rejects with `rejected` when they cannot be applied, for example memory below what is in use. */
   updateLimits(id: string, limits: ContainerLimits): Promise<void>;
   /** Undefined when the engine does not have the image. */
   inspectImage(reference: string): Promise<ImageInfo | undefined>;
-  /** Resolves when the image is there. */
-  pullImage(reference: string, onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<void>;
+  /** Resolves when the image is there, and the registry lets whoever has these credentials have it, also if it was there before. */
+  pullImage(reference: string, options: PullOptions): Promise<void>;
+  /** Makes an image of one layer, under a name that it did not have. `tar` is of its root directory. */
+  importImage(reference: string, tar: Uint8Array): Promise<void>;
+  /** All that the engine has. */
+  listImages(): Promise<ListedImage[]>;
+  /** With all its names. Rejects with `conflict` while a container uses it; resolves also when it is gone. */
+  removeImage(id: string): Promise<void>;
   /** What happens to containers of one provider, from now on; goes on over restarts of the engine and misses nothing that the engine remembers. */
   watchEvents(options: EngineEventOptions): EngineEventStream;
   /** Bytes that the container wrote to its own layer; undefined when there is no such container. */
@@ -40,6 +50,10 @@ export interface EngineInfo {
   runtimes: string[];
   /** Whether {@link ContainerSpec.diskBytes} is enforced. */
   diskQuota: boolean;
+  /** Whether bandwidth limits are enforced. */
+  bandwidth?: boolean;
+  /** Whether root in a container is nobody on the machine. */
+  remapped?: boolean;
   liveRestore: boolean;
 }
 
@@ -54,13 +68,17 @@ export interface ContainerSpec {
   env: readonly { name: string; value: string }[];
   workingDir?: string;
   hostname: string;
+  /** The engine's ordinary one where absent. */
+  runtime?: 'runsc';
   labels: Readonly<Record<string, string>>;
   limits: ContainerLimits;
+  /** Ids of graphics processors that it has for itself. */
+  gpus?: readonly string[];
   /** Hard bound of the image and the writable layer together; absent where the engine has no quota. */
   diskBytes?: number;
 }
 
-/** What can change while the container runs. Every member is always set: the engine cannot take a limit away. */
+/** What can change while the container runs. What the engine itself holds is always set: it cannot take a limit away. */
 export interface ContainerLimits {
   /** Hard, in thousandths of a logical processor. */
   cpuMillis: number;
@@ -73,6 +91,9 @@ export interface ContainerLimits {
   /** Soft: reclaimed down to this first when memory is short. */
   memoryReservationBytes: number;
   pids: number;
+  /** Towards the instance and away from it, in bit/s; absent is not limited, and always where {@link EngineInfo.bandwidth} is not true. */
+  ingressBitsPerSecond?: number;
+  egressBitsPerSecond?: number;
 }
 
 export type ContainerState = 'created' | 'running' | 'paused' | 'restarting' | 'removing' | 'exited' | 'dead';
@@ -86,24 +107,44 @@ export interface ObservedContainer {
   /** `sha256:…`. */
   imageId: string;
   state: ContainerState;
+  /** Directories of this machine in which the container writes: its own layer, where that is a plain directory, and what its image wants volumes for. */
+  writes?: { layer?: string; volumes: readonly string[] };
   /** Of the last run; 0 before the first. */
   exitCode: number;
   oomKilled: boolean;
   /** Why the last start did not work; empty when it did. */
   error: string;
   createdAtMs: number;
+  /** Of its first process, in the engine's own count of processes; absent when it does not run. */
+  pid?: number;
   /** Of the last run; absent before the first. */
   startedAtMs?: number;
   finishedAtMs?: number;
   limits: ContainerLimits;
+  /** Ids of graphics processors that it was made with; absent for none. */
+  gpus?: readonly string[];
 }
 
 export interface ImageInfo {
   /** `sha256:…`. */
   id: string;
   sizeBytes: number;
+  /** Paths that the image wants a volume at. */
+  volumes?: readonly string[];
   /** `name@sha256:…`, empty for images that came from no registry. */
   digests: readonly string[];
+}
+
+export interface ListedImage extends ImageInfo {
+  /** `name:tag`; empty for one that is known by its digest alone. */
+  tags: readonly string[];
+}
+
+export interface PullOptions {
+  onProgress: (progress: PullProgress) => void;
+  signal: AbortSignal;
+  /** Absent: as anybody. Never kept, never logged. */
+  credentials?: { username: string; password: string };
 }
 
 /** Sums over the layers that the engine has told of so far. */

@@ -13,8 +13,9 @@ import type {
   EngineEventStream,
   EngineInfo,
   ImageInfo,
+  ListedImage,
   ObservedContainer,
-  PullProgress,
+  PullOptions,
 } from './engine.ts';
 
 export interface FakeCall {
@@ -47,6 +48,8 @@ export class FakeEngine implements Engine {
       runtimes: ['runc'],
       diskQuota: true,
       liveRestore: true,
+      bandwidth: true,
+      remapped: true,
     }));
   }
 
@@ -68,7 +71,7 @@ export class FakeEngine implements Engine {
   createContainer(spec: ContainerSpec): Promise<string> {
     return this.#call('createContainer', spec.name, () => {
       if (this.#find(spec.name) !== undefined) throw new EngineError('conflict', `the name ${spec.name} is in use`);
-      const image = this.images.get(spec.image);
+      const image = this.#image(spec.image);
       if (image === undefined) throw new EngineError('notFound', `no such image: ${spec.image}`);
       const id = String(this.#nextId++).padStart(64, '0');
       this.add({
@@ -83,6 +86,7 @@ export class FakeEngine implements Engine {
         error: '',
         createdAtMs: this.nowMs,
         limits: { ...spec.limits },
+        ...(spec.gpus === undefined ? {} : { gpus: spec.gpus }),
         spec,
       });
       this.#tell(id, 'create');
@@ -107,13 +111,13 @@ export class FakeEngine implements Engine {
 
   stopContainer(id: string): Promise<void> {
     return this.#call('stopContainer', id, () => {
-      if (this.#get(id).state === 'running') this.end(id, { exitCode: 143 });
+      if (isLive(this.#get(id))) this.end(id, { exitCode: 143 });
     });
   }
 
   killContainer(id: string): Promise<void> {
     return this.#call('killContainer', id, () => {
-      if (this.#get(id).state === 'running') this.end(id, { exitCode: 137 });
+      if (isLive(this.#get(id))) this.end(id, { exitCode: 137 });
     });
   }
 
@@ -121,7 +125,7 @@ export class FakeEngine implements Engine {
     return this.#call('removeContainer', id, () => {
       const container = this.#find(id);
       if (container === undefined) return;
-      if (container.state === 'running') this.end(container.id, { exitCode: 137 });
+      if (isLive(container)) this.end(container.id, { exitCode: 137 });
       this.#tell(container.id, 'destroy');
       this.containers.delete(container.id);
     });
@@ -134,10 +138,47 @@ export class FakeEngine implements Engine {
   }
 
   inspectImage(reference: string): Promise<ImageInfo | undefined> {
-    return this.#call('inspectImage', reference, () => this.images.get(reference));
+    return this.#call('inspectImage', reference, () => this.#image(reference));
   }
 
-  pullImage(reference: string, onProgress: (progress: PullProgress) => void): Promise<void> {
+  importImage(reference: string): Promise<void> {
+    return this.#call('importImage', reference, () => {
+      this.images.set(reference, { id: `sha256:${reference}`, sizeBytes: 1, digests: [] });
+    });
+  }
+
+  pauseContainer(id: string): Promise<void> {
+    return this.#call('pauseContainer', id, () => {
+      const container = this.#get(id);
+      if (container.state === 'running') container.state = 'paused';
+    });
+  }
+
+  unpauseContainer(id: string): Promise<void> {
+    return this.#call('unpauseContainer', id, () => {
+      const container = this.#get(id);
+      if (container.state === 'paused') container.state = 'running';
+    });
+  }
+
+  listImages(): Promise<ListedImage[]> {
+    return this.#call('listImages', '', () => {
+      const byId = Map.groupBy(this.images, ([, { id }]) => id);
+      return [...byId.values()].flatMap(([first, ...rest]) => {
+        if (first === undefined) return [];
+        return [{ ...first[1], tags: [first, ...rest].map(([name]) => name) }];
+      });
+    });
+  }
+
+  removeImage(id: string): Promise<void> {
+    return this.#call('removeImage', id, () => {
+      if ([...this.containers.values()].some(({ imageId }) => imageId === id)) throw new EngineError('conflict', `${id} is in use`);
+      for (const [name, image] of this.images) if (image.id === id) this.images.delete(name);
+    });
+  }
+
+  pullImage(reference: string, { onProgress }: PullOptions): Promise<void> {
     return this.#call('pullImage', reference, () => {
       const image = this.registry.get(reference);
       if (image === undefined) throw new EngineError('failed', `no registry has ${reference}`);
@@ -175,6 +216,11 @@ export class FakeEngine implements Engine {
     this.#tell(container.id, 'die');
   }
 
+  /** By name, or by a digest that it has. */
+  #image(reference: string): ImageInfo | undefined {
+    return this.images.get(reference) ?? [...this.images.values()].find(({ digests }) => digests.includes(reference));
+  }
+
   #find(idOrName: string): (ObservedContainer & { spec: ContainerSpec }) | undefined {
     return this.containers.get(idOrName) ?? [...this.containers.values()].find(({ name }) => name === idOrName);
   }
@@ -200,6 +246,10 @@ export class FakeEngine implements Engine {
     if (error !== undefined) throw error;
     return act();
   }
+}
+
+function isLive({ state }: ObservedContainer): boolean {
+  return state === 'running' || state === 'paused';
 }
 
 function copy(container: ObservedContainer): ObservedContainer {

@@ -2,27 +2,37 @@
  * The pool's own container engine: a containerd and a dockerd with data, sockets, network namespace and cgroups of their own, beside and
  * without touching what Docker the machine has. They outlive the agent, as instances must, and are found again by the next one.
  */
-import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createBackoff } from '../../api/backoff.ts';
 import { UserError } from '../../api/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { BandwidthLimits } from '../limits/bandwidth/bandwidth-limits.ts';
+import { PoolBandwidth } from '../limits/bandwidth/pool-bandwidth.ts';
 import { createDockerEngine } from './docker-engine.ts';
-import { assertRules, setUpNetwork, tearDownNetwork } from './pool-network.ts';
-import type { NetworkState } from './pool-network.ts';
+import { setUpData } from './pool-data.ts';
+import { glanceAt, KnownGood } from './pool-glance.ts';
+import { remappedUser, setUpMounts, tearDownMounts } from './pool-mounts.ts';
+import { setUpNetwork, tearDownNetwork } from './pool-network.ts';
+import type { PoolNetwork } from './pool-network.ts';
 import { poolPaths } from './pool-paths.ts';
 import type { PoolPaths } from './pool-paths.ts';
 import { findShims, killLeftovers, poolProcesses, removeCgroups, removeRunFolders, removeStaleFiles } from './pool-processes.ts';
 import type { PoolProcesses } from './pool-processes.ts';
-import { setUpStorage, tearDownStorage } from './pool-storage.ts';
+import { tearDownStorage } from './pool-storage.ts';
 import type { PoolStorage } from './pool-storage.ts';
+import { bridgeOf } from './pool-subnet.ts';
 import { succeeds } from './run-command.ts';
+import { admitRunning, guardedRuntime, writeStartGuard } from './start-guard.ts';
+import { WallState } from './walls/wall-state.ts';
 
 export interface PoolEngineOptions {
   /** `$POTLUCK_HOME`. */
   home: string;
   /** Of all images and instances together, when the storage is made; most of what is free when absent. */
   diskBytes?: number;
+  /** An IPv4 address that is asked for instances instead of the machine's own name server. */
+  nameServer?: string;
   /** How often rules are asserted and logs rotated; 30 s when absent. */
   upkeepMs?: number;
   logger: Logger;
@@ -30,6 +40,10 @@ export interface PoolEngineOptions {
 
 export interface PoolEngine {
   socketPath: string;
+  readonly bandwidth: BandwidthLimits;
+  readonly walls: WallState;
+  /** Whether root in an instance is nobody on the machine. */
+  readonly remapped: boolean;
   /** Leaves the engine and its containers running and stops looking after them. */
   detach(): Promise<void>;
   /** Ends every container and the engine, and takes its network and mounts away; images and disks stay. Stop instances first for a clean end. */
@@ -48,11 +62,14 @@ const restartBackoff = { baseMs: 200, capMs: 10_000 };
 export async function startPoolEngine(options: PoolEngineOptions): Promise<PoolEngine> {
   const { home, logger } = options;
   const paths = poolPaths(home);
-  await mkdir(paths.directory, { recursive: true, mode: 0o700 });
-  const processes = poolProcesses(paths);
-  const storage = await setUpStorage(paths, options.diskBytes, logger);
-  const network = await setUpNetwork(paths, logger);
-  const daemons = { paths, processes, storage, network, logger };
+  await mkdir(paths.directory, { recursive: true, mode: 0o711 });
+  const network = await setUpNetwork(paths, options.nameServer);
+  const walls = new WallState(logger);
+  // Together, since neither needs the other: a start is waited for.
+  const [{ storage, remapped }] = await Promise.all([setUpData(paths, options.diskBytes, logger), walls.hold(network)]);
+  const processes = poolProcesses(paths, remapped);
+  const bandwidth = new PoolBandwidth(paths);
+  const daemons = { paths, processes, storage, network, walls, bandwidth, remapped, knownGood: new KnownGood(), logger };
   await bringUp(daemons);
 
   const stopping = new AbortController();
@@ -63,6 +80,9 @@ export async function startPoolEngine(options: PoolEngineOptions): Promise<PoolE
   };
   return {
     socketPath: paths.socket,
+    bandwidth,
+    walls,
+    remapped,
     detach,
     stop: async () => {
       await detach();
@@ -82,6 +102,7 @@ export async function stopPoolEngine(home: string, logger: Logger): Promise<void
   await dockerd.stop(stopTimeoutMs);
   await killLeftovers(paths);
   await containerd.stop(stopTimeoutMs);
+  await tearDownMounts(paths);
   await tearDownStorage(paths, logger);
   await tearDownNetwork(paths, logger);
   await rm(paths.execRoot, { recursive: true, force: true });
@@ -103,7 +124,11 @@ interface Daemons {
   paths: PoolPaths;
   processes: PoolProcesses;
   storage: PoolStorage;
-  network: NetworkState;
+  network: PoolNetwork;
+  walls: WallState;
+  bandwidth: PoolBandwidth;
+  remapped: boolean;
+  knownGood: KnownGood;
   logger: Logger;
 }
 
@@ -117,15 +142,29 @@ async function bringUp(daemons: Daemons): Promise<void> {
     await writeFile(paths.config('containerd.toml'), containerdConfig(paths), { mode: 0o600 });
     await processes.containerd.ensureRunning();
   }
+  const config = await dockerdConfig(daemons);
+  // One that an older agent started goes on as that one wanted it. Containers live through its restart.
+  if ((await processes.dockerd.isRunning()) && (await readFile(paths.config('daemon.json'), 'utf8').catch(() => '')) !== config) {
+    await processes.dockerd.stop(stopTimeoutMs);
+  }
   if (!(await processes.dockerd.isRunning())) {
     await removeStaleFiles(paths);
-    await writeFile(paths.config('daemon.json'), await dockerdConfig(daemons), { mode: 0o600 });
+    await writeFile(paths.config('daemon.json'), config, { mode: 0o600 });
     await processes.dockerd.ensureRunning();
     logger.info("the pool's container engine is starting", { storageDriver: daemons.storage.storageDriver });
   }
   await whenReady(daemons);
   // dockerd gives it to the group `docker` where there is one.
   await chmod(paths.socket, 0o600);
+  await holdLimits(daemons);
+}
+
+/** Limits of containers, and the ports of those that run. Without walls there is no network that they could be put on. Answers whether there was nothing to make. */
+async function holdLimits({ paths, walls, bandwidth }: Daemons): Promise<boolean> {
+  if (!walls.standing) return false;
+  const stood = await bandwidth.assert();
+  await admitRunning(paths);
+  return stood;
 }
 
 async function whenReady({ paths, processes }: Daemons): Promise<void> {
@@ -150,7 +189,7 @@ async function whenReady({ paths, processes }: Daemons): Promise<void> {
 
 /** Restarts what died, until the signal aborts. */
 async function keepUp(daemons: Daemons, upkeepMs: number, signal: AbortSignal): Promise<void> {
-  const { processes, paths, network, logger } = daemons;
+  const { processes, walls, logger } = daemons;
   const backoff = createBackoff(restartBackoff, Math.random);
   let waitMs = watchIntervalMs;
   let upkeptMs = performance.now();
@@ -162,15 +201,29 @@ async function keepUp(daemons: Daemons, upkeepMs: number, signal: AbortSignal): 
         await bringUp(daemons);
       }
       backoff.reset();
-      if (performance.now() - upkeptMs < upkeepMs) continue;
+      // Walls that are down are tried again at once.
+      if (walls.standing && performance.now() - upkeptMs < upkeepMs) continue;
       upkeptMs = performance.now();
-      await assertRules(paths, network);
-      await Promise.all([processes.containerd.rotateLog(), processes.dockerd.rotateLog()]);
+      await upkeep(daemons);
     } catch (error) {
       logger.warn("the pool's container engine cannot be kept up", { error });
       waitMs = watchIntervalMs + backoff.nextMs();
     }
   }
+}
+
+async function upkeep(daemons: Daemons): Promise<void> {
+  const { paths, processes, network, walls, storage, remapped, knownGood } = daemons;
+  await knownGood.keep({
+    look: () => glanceAt(paths, remapped),
+    mend: async () => {
+      const wallsStood = await walls.hold(network);
+      const limitsStood = await holdLimits(daemons);
+      if (remapped) await setUpMounts(paths, storage.dataRoot);
+      return wallsStood && limitsStood;
+    },
+  });
+  await Promise.all([processes.containerd.rotateLog(), processes.dockerd.rotateLog()]);
 }
 
 async function wait(delayMs: number, signal: AbortSignal): Promise<boolean> {
@@ -190,9 +243,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 }
 
 /** In a file of our own: without one dockerd would read the owner's /etc/docker/daemon.json. */
-async function dockerdConfig({ paths, storage, network, logger }: Daemons): Promise<string> {
-  const hasNat = await succeeds('nsenter', [`--net=${paths.namespace}`, 'iptables', '-w', '-t', 'nat', '-n', '-L']);
-  if (!hasNat) logger.warn('instances have no network: iptables does not work on this machine');
+async function dockerdConfig({ paths, storage, network, remapped, logger }: Daemons): Promise<string> {
+  const hasIptables = await succeeds('nsenter', [`--net=${paths.namespace}`, 'iptables', '-w', '-t', 'nat', '-n', '-L']);
+  if (!hasIptables) logger.info('iptables does not work on this machine; the walls of instances do not need it');
   const config = {
     hosts: [`unix://${paths.socket}`],
     'data-root': storage.dataRoot,
@@ -203,10 +256,22 @@ async function dockerdConfig({ paths, storage, network, logger }: Daemons): Prom
     'cgroup-parent': `/${paths.cgroup}`,
     // The same on every machine, whoever manages its cgroups.
     'exec-opts': ['native.cgroupdriver=cgroupfs'],
+    ...(remapped ? { 'userns-remap': remappedUser } : {}),
+    runtimes: {
+      [guardedRuntime]: { path: await writeStartGuard(paths) },
+      // gVisor, where the machine has it; whether it works with a network is tried.
+      ...((await succeeds('runsc', ['--version'])) ? { runsc: { path: await writeStartGuard(paths, 'runsc') } } : {}),
+    },
+    'default-runtime': guardedRuntime,
     bip: network.subnets.bridge,
-    iptables: hasNat,
-    'ip-masq': hasNat,
-    icc: false,
+    iptables: hasIptables,
+    // The host translates addresses; the pool's rules see instances by their own.
+    'ip-masq': false,
+    // Docker has no other way to it; the rules on the bridge do the same.
+    icc: !hasIptables,
+    // Questions to the gateway go on to a name server; search domains would tell the owner's network's name.
+    dns: [bridgeOf(network.subnets).gateway],
+    'dns-search': ['.'],
     'userland-proxy': false,
     'live-restore': true,
     'no-new-privileges': true,

@@ -1,16 +1,18 @@
 /**
  * The pool's network namespace: behind one veth pair, so that dockerd's rules stay in it and the machine's own Docker never sees them. On the
- * host's side there are only the interface, one nft table, a switch in `ip_forward`, and, where a firewall drops what it does not know,
- * two rules in it. All of it is written down before it is done, and undone by {@link tearDownNetwork}.
+ * host's side there are only the interface with two routes, one nft table, a switch in `ip_forward`, and, where a firewall drops what it
+ * does not know, two rules in it. All of it is written down before it is done, and undone by {@link tearDownNetwork}.
  */
 import { readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import type { Logger } from '../../runtime/logger.ts';
+import { mostBytesAtOnce } from '../limits/bandwidth/shape-commands.ts';
 import type { PoolPaths } from './pool-paths.ts';
-import { chooseSubnets, parseNetwork } from './pool-subnet.ts';
+import { bridgeOf, chooseSubnets, parseNetwork } from './pool-subnet.ts';
 import type { Network, PoolSubnets } from './pool-subnet.ts';
 import { runCommand, succeeds } from './run-command.ts';
+import { Walls } from './walls/walls.ts';
 
-export interface NetworkState {
+interface NetworkState {
   subnets: PoolSubnets;
   /** What `ip_forward` was before us. */
   ipForward: string;
@@ -22,8 +24,20 @@ const wasOffMark = 'forwarding_was_off';
 /** From `linux/magic.h`. */
 const nsfsMagic = 0x6e736673;
 
-/** Makes what is missing; safe to repeat. Answers what the engine must know. */
-export async function setUpNetwork(paths: PoolPaths, logger: Logger): Promise<NetworkState> {
+/** The pool's network, once its namespace is there. */
+export interface PoolNetwork {
+  readonly subnets: PoolSubnets;
+  /**
+   * Connects it, walls first, or puts back what another program took away or a firewall now needs. Rejects when that cannot be done: then
+   * something may be open that must not be. Answers whether the walls stood already.
+   */
+  assert(): Promise<boolean>;
+  /** Disconnects it: nothing gets out or in until the next `assert`. */
+  cutOff(): Promise<void>;
+}
+
+/** Makes the namespace, without a way out; safe to repeat. `nameServer` is asked for instances instead of the machine's own. */
+export async function setUpNetwork(paths: PoolPaths, nameServer?: string): Promise<PoolNetwork> {
   const exists = await isNamespace(paths.namespace);
   const before = await readState(paths);
   const state = exists && before !== undefined ? before : await newState(paths, before);
@@ -33,20 +47,22 @@ export async function setUpNetwork(paths: PoolPaths, logger: Logger): Promise<Ne
     // Not under /run/netns: `ip netns` would leave a mount there that nothing takes away.
     await runCommand('unshare', [`--net=${paths.namespace}`, 'true']);
   }
-  try {
-    await connect(paths, state.subnets);
-    await assertRules(paths, state);
-  } catch (error) {
-    logger.warn('instances have no network: it cannot be set up on this machine', { error });
-  }
-  return state;
-}
-
-/** Puts rules back that another program flushed or a firewall now needs. */
-export async function assertRules(paths: PoolPaths, state: NetworkState): Promise<void> {
-  if ((await readFile(ipForwardPath, 'utf8')).trim() !== '1') await writeFile(ipForwardPath, '1');
-  if (!(await succeeds('nft', ['list', 'table', 'inet', paths.nftTable]))) await runCommand('nft', ['-f', '-'], nftRules(paths, state));
-  await passFirewall(paths);
+  const { subnets } = state;
+  const marks = state.ipForward === '0' ? [wasOffMark] : [];
+  const walls = new Walls({ paths, subnets, marks, ...(nameServer === undefined ? {} : { nameServer }) });
+  return {
+    subnets,
+    assert: async () => {
+      const stood = await walls.assert();
+      if ((await readFile(ipForwardPath, 'utf8')).trim() !== '1') await writeFile(ipForwardPath, '1');
+      await passFirewall(paths);
+      await connect(paths, subnets);
+      return stood;
+    },
+    cutOff: async () => {
+      await succeeds('ip', ['link', 'set', paths.hostInterface, 'down']);
+    },
+  };
 }
 
 /** Takes everything away; safe to repeat, also when only half of it was ever made. */
@@ -93,37 +109,30 @@ async function networksInUse(): Promise<Network[]> {
   return texts.map(parseNetwork).filter((network) => network !== undefined);
 }
 
-async function connect(paths: PoolPaths, { hostAddress, poolAddress, linkPrefix }: PoolSubnets): Promise<void> {
-  if (await succeeds('ip', ['link', 'show', paths.hostInterface])) return;
+async function connect(paths: PoolPaths, subnets: PoolSubnets): Promise<void> {
+  if (!(await succeeds('ip', ['link', 'show', paths.hostInterface]))) await makeLink(paths, subnets);
+  const { network } = bridgeOf(subnets);
+  // The route goes with the link when it is cut off.
+  const commands = [
+    `link set ${paths.hostInterface} up gso_max_size ${mostBytesAtOnce}`,
+    `route replace ${network} via ${subnets.poolAddress} dev ${paths.hostInterface}`,
+  ];
+  await runCommand('ip', ['-batch', '-'], `${commands.join('\n')}\n`);
+}
+
+async function makeLink(paths: PoolPaths, { hostAddress, poolAddress, linkPrefix }: PoolSubnets): Promise<void> {
   const inside = (...command: string[]): Promise<string> => runCommand('nsenter', [`--net=${paths.namespace}`, ...command]);
   await runCommand('ip', ['link', 'add', paths.hostInterface, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', paths.namespace]);
   // No IPv6: its link-local addresses would be a way to the host that no rule of IPv4 closes.
   await writeFile(`/proc/sys/net/ipv6/conf/${paths.hostInterface}/disable_ipv6`, '1').catch(() => undefined);
-  await inside('sh', '-c', 'echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 || true');
+  // Forwarding is on before dockerd looks: one that turns it on itself drops what its own rules do not name, and they can be flushed.
+  await inside('sh', '-c', 'echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6 || true');
   await runCommand('ip', ['address', 'add', `${hostAddress}/${linkPrefix}`, 'dev', paths.hostInterface]);
   await runCommand('ip', ['link', 'set', paths.hostInterface, 'up']);
   await inside('ip', 'link', 'set', 'lo', 'up');
   await inside('ip', 'address', 'add', `${poolAddress}/${linkPrefix}`, 'dev', 'eth0');
   await inside('ip', 'link', 'set', 'eth0', 'up');
   await inside('ip', 'route', 'add', 'default', 'via', hostAddress);
-}
-
-/** Out with the host's address; in only what was asked for. */
-function nftRules({ nftTable, hostInterface }: PoolPaths, { subnets: { link }, ipForward }: NetworkState): string {
-  const mark = ipForward === '0' ? `chain ${wasOffMark} { }` : '';
-  return `table inet ${nftTable} {
-  chain forward {
-    type filter hook forward priority filter; policy accept;
-    oifname "${hostInterface}" ct state established,related accept
-    oifname "${hostInterface}" drop
-  }
-  chain postrouting {
-    type nat hook postrouting priority srcnat; policy accept;
-    ip saddr ${link} oifname != "${hostInterface}" masquerade
-  }
-  ${mark}
-}
-`;
 }
 
 /** A packet that one table accepts is still dropped by another. Docker on the host and common firewalls drop what is forwarded: tell them. */

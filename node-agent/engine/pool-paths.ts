@@ -17,6 +17,16 @@ export interface PoolPaths {
   plainData: string;
   /** A file on which the network namespace is mounted. */
   namespace: string;
+  /** Where its mount namespace is kept: a folder with one file. */
+  mounts: string;
+  mountNamespace: string;
+  /** As `/etc/subuid` and `/etc/resolv.conf` are in there. */
+  idFile: string;
+  resolvConf: string;
+  /** Of each container that was started, its port on the bridge. */
+  ports: string;
+  /** Of each container, how its traffic is shaped. */
+  bandwidth: string;
   /** What must be undone. */
   state: string;
   log(name: string): string;
@@ -40,6 +50,12 @@ export function poolPaths(home: string): PoolPaths {
     loopMount: join(directory, 'data'),
     plainData: join(directory, 'data-plain'),
     namespace: join(directory, 'netns'),
+    mounts: join(directory, 'mounts'),
+    mountNamespace: join(directory, 'mounts', 'ns'),
+    idFile: join(directory, 'subuid'),
+    resolvConf: join(directory, 'resolv.conf'),
+    ports: join(directory, 'ports'),
+    bandwidth: join(directory, 'bandwidth'),
     state: join(directory, 'network.json'),
     log: (name) => join(home, 'logs', `${name}.log`),
     pidFile: (name) => join(directory, `${name}.pid.json`),

@@ -14,13 +14,15 @@ export interface PoolProcesses {
   dockerd: DetachedProcess;
 }
 
-export function poolProcesses(paths: PoolPaths): PoolProcesses {
+/** `withMounts`: in the pool's mount namespace too. It does not matter for stopping them. */
+export function poolProcesses(paths: PoolPaths, withMounts = false): PoolProcesses {
+  const namespaces = [`--net=${paths.namespace}`, ...(withMounts ? [`--mount=${paths.mountNamespace}`] : [])];
   // `ip netns exec` would hide the cgroups.
   const inNamespace = (name: string, args: readonly string[]): DetachedProcess =>
     new DetachedProcess({
       name,
       command: 'nsenter',
-      args: [`--net=${paths.namespace}`, name, ...args],
+      args: [...namespaces, name, ...args],
       logFile: paths.log(name),
       pidFile: paths.pidFile(name),
     });

@@ -4,6 +4,7 @@
  */
 import { mkdir, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../../api/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { readMounts } from './mount-table.ts';
@@ -17,6 +18,8 @@ export interface PoolStorage {
 
 /** Of what is free when the file is made. The file is sparse: it takes what is used of it. */
 const shareOfFreeSpace = 0.8;
+/** It takes milliseconds where nothing holds the file system. */
+const detachTimeoutMs = 10_000;
 /** btrfs does not work on less. */
 const leastBytes = 128 * 1024 * 1024;
 
@@ -45,6 +48,17 @@ export async function tearDownStorage(paths: PoolPaths, logger: Logger): Promise
     if (await succeeds('umount', [target])) continue;
     await runCommand('umount', ['--lazy', target]).catch((error: unknown) => logger.warn('could not be unmounted', { error }));
   }
+  if (!(await isDetached(paths.loopFile))) logger.warn('a loop device is still in use', { file: paths.loopFile });
+}
+
+/** The kernel unmounts what a mount namespace had some time after the namespace is gone. */
+async function isDetached(file: string): Promise<boolean> {
+  const deadline = performance.now() + detachTimeoutMs;
+  while ((await runCommand('losetup', ['--associated', file]).catch(() => '')) !== '') {
+    if (performance.now() > deadline) return false;
+    await delay(50);
+  }
+  return true;
 }
 
 async function makeFile(paths: PoolPaths, sizeBytes: number | undefined): Promise<void> {

@@ -17,6 +17,12 @@ export interface PoolSubnets {
   bridge: string;
 }
 
+/** The gateway of the containers, and all of their network. */
+export function bridgeOf({ bridge }: PoolSubnets): { gateway: string; network: string } {
+  const network = parseNetwork(bridge);
+  return { gateway: bridge.replace(/\/.*$/, ''), network: network === undefined ? bridge : formatNetwork(network) };
+}
+
 /** A name server or another address of which packets must keep leaving the machine. */
 export function parseNetwork(text: string): Network | undefined {
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\/(\d{1,2}))?$/.exec(text.trim());
@@ -35,6 +41,10 @@ function maskTo(address: number, prefix: number): number {
 function overlap(a: Network, b: Network): boolean {
   const prefix = Math.min(a.prefix, b.prefix);
   return maskTo(a.base, prefix) === maskTo(b.base, prefix);
+}
+
+export function formatNetwork({ base, prefix }: Network): string {
+  return prefix === 32 ? format(base) : `${format(base)}/${prefix}`;
 }
 
 function format(address: number): string {

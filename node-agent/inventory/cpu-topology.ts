@@ -18,10 +18,12 @@ export interface CpuTopology {
 
 /**
  * Reads the tree under `root` (`/sys/devices/system/cpu`). Processors without topology files (some virtual machines) count as a core each.
- * Hybrid processors have cores with and without siblings: nothing here supposes that all are alike.
+ * Hybrid processors have cores with and without siblings: nothing here supposes that all are alike. `allowed` are the processors that containers
+ * can be put on, where the machine's control groups leave not all of them; the others are not there for us.
  */
-export async function readCpuTopology(root: string): Promise<CpuTopology> {
-  const online = parseCpuSet(await readFile(join(root, 'online'), 'utf8'));
+export async function readCpuTopology(root: string, allowed: readonly number[] = []): Promise<CpuTopology> {
+  const all = parseCpuSet(await readFile(join(root, 'online'), 'utf8'));
+  const online = allowed.length === 0 ? all : all.filter((cpu) => allowed.includes(cpu));
   const cores = new Map<string, CpuCore>();
   for (const cpu of online) {
     const directory = join(root, `cpu${cpu}`, 'topology');
@@ -34,6 +36,15 @@ export async function readCpuTopology(root: string): Promise<CpuTopology> {
     cores.set(key, { package: Math.max(0, packageId), core: Math.max(0, coreId), threads: siblings });
   }
   return { cores: [...cores.values()].sort((a, b) => (a.threads[0] ?? 0) - (b.threads[0] ?? 0)) };
+}
+
+/** Of the root of the control groups below `root` (`/`), v1 or v2; empty where they leave all. */
+export async function readAllowedCpus(root: string): Promise<number[]> {
+  for (const file of ['cpuset.cpus.effective', 'cpuset/cpuset.effective_cpus', 'cpuset/cpuset.cpus']) {
+    const cpus = parseCpuSet(await read(join(root, 'sys/fs/cgroup', file), ''));
+    if (cpus.length > 0) return cpus;
+  }
+  return [];
 }
 
 async function read(path: string, otherwise: string): Promise<string> {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { allocatableOf, capacityOf } from './capacity.ts';
-import { packageCount, readCpuTopology, threadCount } from './cpu-topology.ts';
+import { allocatableOf, capacityOf, judgeOffer } from './capacity.ts';
+import { packageCount, readAllowedCpus, readCpuTopology, threadCount } from './cpu-topology.ts';
 import { goArchitecture, parseCpuModel, parseMemory, parseOsRelease, readMachine } from './machine.ts';
 import type { Disk, Machine } from './machine.ts';
 
@@ -84,6 +84,23 @@ describe('readCpuTopology()', () => {
     assert.deepEqual((await readCpuTopology(root)).cores[2]?.threads, [2]);
   });
 
+  it('leaves out what control groups do not give, of v1 and of v2', async () => {
+    await record(recorded.hybrid);
+    await write('sys/fs/cgroup/cpuset/cpuset.effective_cpus', '0-1,3,6-7');
+    const v1 = await readCpuTopology(root, await readAllowedCpus(root));
+    assert.deepEqual(
+      v1.cores.map(({ threads }) => threads),
+      [[0, 1], [3], [6], [7]],
+    );
+    await write('sys/fs/cgroup/cpuset.cpus.effective', '2-4');
+    const v2 = await readCpuTopology(root, await readAllowedCpus(root));
+    assert.deepEqual(
+      v2.cores.map(({ threads }) => threads),
+      [[2, 3], [4]],
+    );
+    assert.deepEqual(await readAllowedCpus(join(root, 'none')), []);
+  });
+
   it('counts processors without topology files as a core each', async () => {
     await write('online', '0-2');
     assert.equal((await readCpuTopology(root)).cores.length, 3);
@@ -115,7 +132,9 @@ describe('capacity and allocatable', () => {
   const machine = {
     topology: { cores: [{ package: 0, core: 0, threads: [0, 1] }] },
     memoryBytes: 8 * gibibyte,
+    gpus: [],
   } as unknown as Machine;
+  const twoGpus: Machine = { ...machine, gpus: ['GPU-1', 'GPU-2'].map((id) => ({ id, model: 'T4' })) };
   const disk: Disk = { path: '/d', fileSystem: 'btrfs', sizeBytes: 100 * gibibyte, freeBytes: 40 * gibibyte, dedicated: true };
 
   it('counts logical processors, memory and the disk of the engine', () => {
@@ -124,14 +143,39 @@ describe('capacity and allocatable', () => {
 
   it('gives away the least of what is offered and what there is', () => {
     const offer = { cpu: '4', memory: '2Gi', disk: '500Gi', 'egress-bandwidth': '10M' };
-    assert.deepEqual(allocatableOf(offer, machine, disk), { cpu: '2', memory: '2Gi', disk: '95Gi', 'egress-bandwidth': '10M' });
+    assert.deepEqual(allocatableOf([offer], machine, disk), { cpu: '2', memory: '2Gi', disk: '95Gi', 'egress-bandwidth': '10M' });
+  });
+
+  it('gives away no more than the owner’s policy allows', () => {
+    const bounds = [
+      { cpu: 2, memory: '4Gi' },
+      { memory: '1Gi', 'ingress-bandwidth': '5M' },
+    ];
+    assert.deepEqual(allocatableOf(bounds, machine, disk), { cpu: '2', memory: '1Gi', disk: '95Gi', 'ingress-bandwidth': '5M' });
   });
 
   it('keeps memory back for the system', () => {
-    assert.deepEqual(allocatableOf({ cpu: 1, memory: '8Gi' }, machine, disk)['memory'], '7782Mi');
+    assert.deepEqual(allocatableOf([{ cpu: 1, memory: '8Gi' }], machine, disk)['memory'], '7782Mi');
   });
 
   it('gives away of a shared disk what is free', () => {
-    assert.equal(allocatableOf({ disk: '80Gi' }, machine, { ...disk, dedicated: false })['disk'], '40Gi');
+    assert.equal(allocatableOf([{ disk: '80Gi' }], machine, { ...disk, dedicated: false })['disk'], '40Gi');
+  });
+
+  it('gives away of graphics processors only what is offered, and no more than there are', () => {
+    assert.equal(capacityOf(twoGpus, disk)['nvidia.com/gpu'], '2');
+    assert.equal(allocatableOf([{ cpu: 1 }], twoGpus, disk)['nvidia.com/gpu'], undefined);
+    assert.equal(allocatableOf([{ cpu: 1, 'nvidia.com/gpu': 1 }], twoGpus, disk)['nvidia.com/gpu'], '1');
+    assert.equal(allocatableOf([{ cpu: 1, 'nvidia.com/gpu': 4 }], twoGpus, disk)['nvidia.com/gpu'], '2');
+    assert.equal(allocatableOf([{ cpu: 1, 'nvidia.com/gpu': 4 }], machine, disk)['nvidia.com/gpu'], '0');
+  });
+
+  it('says of an offer above what is there to what it is cut', () => {
+    assert.equal(judgeOffer({ cpu: '2', memory: '2Gi', 'egress-bandwidth': '1G' }, machine, disk).status, 'True');
+    const { status, message } = judgeOffer({ cpu: '16', memory: '2Gi', disk: '500Gi', 'nvidia.com/gpu': 1 }, machine, disk);
+    assert.deepEqual(
+      [status, message],
+      ['False', 'Of what is offered the machine can give only 2 of the 16 cpu, 95Gi of the 500Gi disk, 0 of the 1 nvidia.com/gpu'],
+    );
   });
 });

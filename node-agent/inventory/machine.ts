@@ -3,12 +3,16 @@ import { readFile, statfs } from 'node:fs/promises';
 import { arch, hostname, networkInterfaces, release } from 'node:os';
 import { join } from 'node:path';
 import { readMounts } from '../engine/mount-table.ts';
-import { readCpuTopology } from './cpu-topology.ts';
+import { readAllowedCpus, readCpuTopology } from './cpu-topology.ts';
 import type { CpuTopology } from './cpu-topology.ts';
+import { readGpus } from './gpus.ts';
+import type { Gpu } from './gpus.ts';
 
 export interface Machine {
   hostname: string;
   machineId: string;
+  /** Another after each start of the machine. */
+  bootId: string;
   /** In Go's names, as image manifests have them. */
   architecture: string;
   operatingSystem: string;
@@ -17,6 +21,8 @@ export interface Machine {
   topology: CpuTopology;
   memoryBytes: number;
   addresses: { interface: string; address: string }[];
+  /** That instances can be given. */
+  gpus: Gpu[];
 }
 
 export interface Disk {
@@ -37,13 +43,15 @@ export async function readMachine(root: string): Promise<Machine> {
   return {
     hostname: hostname(),
     machineId: (await read('etc/machine-id')).trim(),
+    bootId: (await read('proc/sys/kernel/random/boot_id')).trim(),
     architecture: goArchitecture(arch()),
     operatingSystem: parseOsRelease(await read('etc/os-release')),
     kernelVersion: release(),
     cpuModel: parseCpuModel(await read('proc/cpuinfo')),
-    topology: await readCpuTopology(join(root, 'sys/devices/system/cpu')),
+    topology: await readCpuTopology(join(root, 'sys/devices/system/cpu'), await readAllowedCpus(root)),
     memoryBytes: parseMemory(await read('proc/meminfo')),
     addresses: addresses(),
+    gpus: await readGpus(root),
   };
 }
 

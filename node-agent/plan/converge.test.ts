@@ -4,9 +4,13 @@ import { instanceUidLabel, providerLabel } from '../../api/names.ts';
 import { secrets } from '../../api/resource-type.ts';
 import { containerName, decide, isRunning, mostInstances, wantedLimits } from './converge.ts';
 import { SimulatedAgent } from '../../test/support/simulated-agent.ts';
-import type { DesiredInstance } from './world.ts';
+import type { DesiredInstance, ImageWant } from './world.ts';
 
 const uids = ['a', 'b', 'c', 'd'];
+
+function imageOf(reference: string): ImageWant {
+  return { key: reference, reference, written: reference, namespace: 'ns', pullSecrets: [] };
+}
 
 function instance(uid: string, overrides: Partial<DesiredInstance> = {}): DesiredInstance {
   return {
@@ -20,7 +24,8 @@ function instance(uid: string, overrides: Partial<DesiredInstance> = {}): Desire
     powerState: 'Running',
     restartPolicy: 'Always',
     specHash: 'image:1',
-    container: { image: 'image:1', hostname: uid },
+    container: { hostname: uid },
+    image: imageOf('image:1'),
     environment: [],
     resources: {
       cpuRequestMillicores: 500,
@@ -32,6 +37,7 @@ function instance(uid: string, overrides: Partial<DesiredInstance> = {}): Desire
       pidsLimit: 10,
       ingressBitsPerSecond: undefined,
       egressBitsPerSecond: undefined,
+      gpus: 0,
     },
     reportedRestartCount: 0,
     ...overrides,
@@ -41,9 +47,10 @@ function instance(uid: string, overrides: Partial<DesiredInstance> = {}): Desire
 /** What may happen to a provider, from any side. */
 type Happening =
   | { kind: 'assign'; uid: string; cpuMillis: number; policy: DesiredInstance['restartPolicy'] }
-  | { kind: 'unassign' | 'delete' | 'togglePower' | 'changeImage' | 'changeLimits' | 'replace' | 'vanish'; uid: string }
+  | { kind: 'unassign' | 'delete' | 'togglePower' | 'changeImage' | 'changeLimits' | 'changeBandwidth' | 'replace' | 'vanish'; uid: string }
   | { kind: 'end'; uid: string; exitCode: number }
   | { kind: 'duplicate' | 'strangerOfOther' | 'strangerWithout'; uid: string }
+  | { kind: 'wallsDown' | 'wallsUp' }
   | { kind: 'engineAway' | 'engineBack' | 'sync' | 'restart' | 'restartWithoutJournal' | 'imagesGone' }
   | { kind: 'pass'; steps: number; waitMs: number };
 
@@ -61,7 +68,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc.record({
-      kind: fc.constantFrom('unassign', 'delete', 'togglePower', 'changeImage', 'changeLimits', 'replace', 'vanish'),
+      kind: fc.constantFrom('unassign', 'delete', 'togglePower', 'changeImage', 'changeLimits', 'changeBandwidth', 'replace', 'vanish'),
       uid,
     }),
   },
@@ -70,6 +77,7 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom('duplicate', 'strangerOfOther', 'strangerWithout'), uid }),
   },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constantFrom('wallsDown', 'wallsUp') }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -94,6 +102,10 @@ async function happen(agent: SimulatedAgent, what: Happening): Promise<void> {
       return;
     case 'engineAway':
       agent.isEngineAway = true;
+      return;
+    case 'wallsDown':
+    case 'wallsUp':
+      agent.areWallsDown = what.kind === 'wallsDown';
       return;
     case 'engineBack':
       agent.isEngineAway = false;
@@ -158,9 +170,13 @@ function edit(desired: DesiredInstance, kind: string): void {
   if (kind === 'togglePower') desired.powerState = desired.powerState === 'Running' ? 'Stopped' : 'Running';
   if (kind === 'replace') desired.epoch += 1;
   if (kind === 'changeLimits') desired.resources = { ...desired.resources, pidsLimit: desired.resources.pidsLimit + 1 };
+  if (kind === 'changeBandwidth') {
+    const ingressBitsPerSecond = desired.resources.ingressBitsPerSecond === undefined ? 1_000_000 : undefined;
+    desired.resources = { ...desired.resources, ingressBitsPerSecond };
+  }
   if (kind === 'changeImage') {
-    const image = desired.container.image === 'image:1' ? 'image:2' : 'image:1';
-    desired.container = { ...desired.container, image };
+    const image = desired.image.written === 'image:1' ? 'image:2' : 'image:1';
+    desired.image = imageOf(image);
     desired.specHash = image;
   }
 }
@@ -169,6 +185,7 @@ function edit(desired: DesiredInstance, kind: string): void {
 async function settle(agent: SimulatedAgent): Promise<void> {
   agent.failureRate = 0;
   agent.isEngineAway = false;
+  agent.areWallsDown = false;
   agent.isSynced = true;
   for (let round = 0; round < 60; round += 1) {
     const taken = await agent.step();
@@ -197,7 +214,7 @@ function assertConverged(agent: SimulatedAgent): void {
       continue;
     }
     assert.equal(container?.state, 'running', `${uid} should run`);
-    assert.equal(container.image, desired.container.image);
+    assert.equal(container.image, desired.image.reference);
     assert.deepEqual(container.limits, wantedLimits(world, desired));
     assert.equal(agent.statuses.get(uid)?.phase, 'Running');
     assert.equal(agent.statuses.get(uid)?.observedEpoch, desired.epoch);
@@ -270,6 +287,40 @@ describe('converge() under anything that happens', () => {
       }
     });
     await fc.assert(property, { numRuns: 100 });
+  });
+});
+
+describe('converge() while the walls do not stand', () => {
+  it('stops whatever runs, starts nothing, and goes on as if nothing had been when they stand', async () => {
+    const property = fc.asyncProperty(scenario, async ({ seed, failureRate, happenings }) => {
+      const agent = new SimulatedAgent(seeded(seed));
+      await live(agent, happenings, failureRate);
+      const started = (): number => agent.engine.calls.filter(({ method }) => method === 'startContainer').length;
+      Object.assign(agent, { areWallsDown: true, isEngineAway: false, isSynced: false, failureRate: 0 });
+      const before = started();
+      for (let step = 0; step < 5; step += 1) await agent.step();
+      assert.equal(started(), before);
+      for (const each of uids) assert.ok(!agent.own(each).some(isRunning), `${each} runs without walls`);
+      await settle(agent);
+      assertConverged(agent);
+    });
+    await fc.assert(property, { numRuns: 100 });
+  });
+
+  it('says so in the status, and counts no crash', async () => {
+    const agent = new SimulatedAgent(() => 0.5);
+    agent.isSynced = true;
+    agent.desired.set('a', instance('a', { restartPolicy: 'Never' }));
+    for (let step = 0; step < 8; step += 1) await agent.step();
+    agent.areWallsDown = true;
+    for (let step = 0; step < 3; step += 1) await agent.step();
+    const ready = agent.statuses.get('a')?.conditions?.find(({ type }) => type === 'Ready');
+    assert.equal(ready?.status, 'False');
+    assert.equal(ready.reason, 'WallsDown');
+    agent.areWallsDown = false;
+    for (let step = 0; step < 3; step += 1) await agent.step();
+    assert.equal(agent.own('a')[0]?.state, 'running');
+    assert.equal(agent.statuses.get('a')?.restartCount, 0);
   });
 });
 
@@ -407,6 +458,28 @@ describe('decide()', () => {
     for (let step = 0; step < 4; step += 1) await agent.step();
     assert.equal(agent.own('a')[0]?.state, 'running');
     assert.equal(agent.own('a')[0]!.image, 'image:1');
+  });
+
+  it('gives each container graphics processors of its own, and makes none without', async () => {
+    const agent = new SimulatedAgent(() => 0.5);
+    agent.isSynced = true;
+    agent.engine.registry.set('image:1', { id: 'sha256:1', sizeBytes: 100, digests: [] });
+    const steps = async (): Promise<void> => {
+      for (let step = 0; step < 30; step += 1) await agent.step();
+    };
+    const wanting = (uid: string, gpus: number): DesiredInstance => {
+      const one = instance(uid);
+      return { ...one, resources: { ...one.resources, gpus } };
+    };
+    for (const uid of ['a', 'b', 'c']) agent.desired.set(uid, wanting(uid, 1));
+    await steps();
+    const given = ['a', 'b', 'c'].map((uid) => agent.own(uid)[0]?.gpus);
+    assert.deepEqual(given.flatMap((ids) => ids ?? []).sort(), ['GPU-1', 'GPU-2']);
+    const left = ['a', 'b', 'c'].find((uid) => agent.own(uid).length === 0) ?? '';
+    assert.match(agent.decisions().get(left)?.waiting?.message ?? '', /needs 1 of the machine's 2 graphics processors, and 0 are free/);
+    agent.desired.delete(['a', 'b', 'c'].find((uid) => uid !== left) ?? '');
+    await steps();
+    assert.equal(agent.own(left)[0]?.gpus?.length, 1);
   });
 
   it('fetches the image of what is stopped from the start, and makes no container of it', async () => {

@@ -4,14 +4,18 @@
  * - a container is touched only if its labels name this provider and the instance;
  * - nothing is removed for lack of an instance before the API's list was read, and nothing at all while the engine is away;
  * - an instance has at most one container, and what ended for good is not started again;
- * - an older placement than the journal knows is a stale view, and nothing is done about it.
+ * - an older placement than the journal knows is a stale view, and nothing is done about it;
+ * - nothing runs without walls.
  */
+import { digestOf, pinnedReference } from '../../api/image-reference.ts';
 import { instanceLabel, instanceUidLabel, providerLabel } from '../../api/names.ts';
 import { reasons } from '../../api/reasons.ts';
 import type { ContainerLimits, ContainerSpec, ObservedContainer } from '../engine/engine.ts';
 import { intersects, parseCpuSet } from '../limits/cpu-set.ts';
+import { guardDisk } from './disk-guard.ts';
 import { endOf, journalForRestart, outcomeOf, restartAtMs, retryAtMs } from './restart.ts';
-import type { Action, Decision, DesiredInstance, JournalEntry, RemovalReason, World } from './world.ts';
+import { stopWithoutWalls, waitForWalls } from './without-walls.ts';
+import type { Action, Decision, DesiredInstance, Hold, JournalEntry, RemovalReason, World } from './world.ts';
 
 /** From SIGTERM to SIGKILL. */
 export const stopGraceSeconds = 10;
@@ -19,6 +23,8 @@ export const stopGraceSeconds = 10;
 export const specHashLabel = 'potluck.dev/spec-hash';
 /** Containers of one provider; its address range, its lists and its passes are made for so many. */
 export const mostInstances = 256;
+/** Of what may not run any more: the owner's word is to hold within seconds. */
+const heldGraceSeconds = 1;
 /** How soon something is looked at again that another instance or the engine is busy with. */
 const busyRecheckMs = 500;
 const fullRecheckMs = 10_000;
@@ -36,6 +42,8 @@ export function containerName(instanceUid: string): string {
 export function decide(world: World, uid: string): Decision {
   if (world.engine === 'unavailable') return wait(reasons.engineUnavailable, 'The container engine does not answer');
   const containers = ownContainers(world, uid);
+  const unwalled = stopWithoutWalls(world, uid, containers.find(isRunning));
+  if (unwalled !== undefined) return unwalled;
   const desired = world.desired.get(uid);
   if (desired === undefined) return world.synced ? cleanUp(world, uid, containers, 'unassigned') : {};
   const journal = world.journal.get(uid);
@@ -53,10 +61,15 @@ function decideContainer(context: Context, container: ObservedContainer | undefi
   if (container?.state === 'removing' || container?.state === 'restarting') return { recheckAtMs: world.nowMs + busyRecheckMs };
   if (container?.state === 'dead') return { action: removal(desired.uid, container, 'dead') };
   if (desired.finished) return rest(context, container);
+  if (desired.held !== undefined) return hold(context, container, desired.held);
   // What is stopped from the start is to start at once when it is wanted.
   if (desired.powerState === 'Stopped') return container === undefined ? (needsImage(context) ?? {}) : rest(context, container);
+  return guardDisk(context, container) ?? bringUp(context, container);
+}
+
+function bringUp(context: Context, container: ObservedContainer | undefined): Decision {
   if (container === undefined) return create(context);
-  if (container.labels[specHashLabel] !== desired.specHash) return recreate(context, container);
+  if (container.labels[specHashLabel] !== context.desired.specHash) return recreate(context, container);
   return isRunning(container) ? keepRunning(context, container) : start(context, container);
 }
 
@@ -119,19 +132,27 @@ function rest({ desired, journal }: Context, container: ObservedContainer | unde
   return { action: { type: 'stop', uid: desired.uid, containerId: id, graceSeconds: stopGraceSeconds, journal: requested } };
 }
 
+/** Something stronger than the API keeps it from running. Its disk stays, and no image is fetched for it. */
+function hold(context: Context, container: ObservedContainer | undefined, { reason, message }: Hold): Decision {
+  const { action } = rest(context, container);
+  if (action?.type === 'stop') return { action: { ...action, graceSeconds: heldGraceSeconds }, waiting: { reason, message } };
+  return wait(reason, message);
+}
+
 /** What must hold before a container is made: undefined when it does. */
 function needsImage({ world, desired }: Context): Decision | undefined {
-  const { image } = desired.container;
-  const state = world.images.get(image);
+  const { image } = desired;
+  const state = world.images.get(image.key);
   switch (state?.kind) {
     case 'present':
-      return undefined;
+      if (state.info.volumes?.includes('/') !== true) return undefined;
+      return wait(reasons.createFailed, `The image ${image.reference} declares a volume over its root, and cannot be run`);
     case undefined:
       return { action: { type: 'checkImage', uid: desired.uid, image } };
     case 'missing':
       return { action: { type: 'pull', uid: desired.uid, image } };
     case 'pulling':
-      return wait(reasons.pulling, `The image ${image} is being pulled`);
+      return wait(reasons.pulling, `The image ${image.written} is being pulled`);
     case 'failed':
       if (state.retryAtMs <= world.nowMs) return { action: { type: 'pull', uid: desired.uid, image } };
       return wait(reasons.imagePullBackOff, state.message, state.retryAtMs);
@@ -150,11 +171,14 @@ function create(context: Context): Decision {
   if (world.observed.size >= mostInstances) {
     return wait(reasons.createFailed, `The provider has ${mostInstances} instances, the most that it can run`, world.nowMs + fullRecheckMs);
   }
-  const blocked = needsImage(context) ?? backOff(context, 'create', reasons.createFailed) ?? coresAreTaken(context);
+  const gpus = freeGpus(context);
+  const blocked =
+    waitForWalls(world) ??
+    needsImage(context) ??
+    backOff(context, 'create', reasons.createFailed) ??
+    coresAreTaken(context) ??
+    gpusAreTaken(context, gpus.length);
   if (blocked !== undefined) return blocked;
-  const image = world.images.get(desired.container.image);
-  const imageBytes = image?.kind === 'present' ? image.info.sizeBytes : 0;
-  const diskBytes = imageBytes + desired.resources.diskLimitBytes;
   const spec: Omit<ContainerSpec, 'env'> = {
     ...desired.container,
     name: containerName(desired.uid),
@@ -165,10 +189,37 @@ function create(context: Context): Decision {
       [specHashLabel]: desired.specHash,
     },
     limits: wantedLimits(world, desired),
-    ...(world.diskQuota && desired.resources.diskLimitBytes > 0 ? { diskBytes } : {}),
+    ...imageAndDisk(context),
+    ...(desired.resources.gpus === 0 ? {} : { gpus: gpus.slice(0, desired.resources.gpus) }),
   };
   const environment = { namespace: desired.namespace, entries: desired.environment };
-  return { action: { type: 'create', uid: desired.uid, spec, environment, journal: { ...journal, stopRequested: false } } };
+  const { key: imageKey } = desired.image;
+  return { action: { type: 'create', uid: desired.uid, imageKey, spec, environment, journal: { ...journal, stopRequested: false } } };
+}
+
+/** The image by its digest where it has one, since another pull may move the tag meanwhile; its bytes count in the disk's bound. */
+function imageAndDisk({ world, desired }: Context): Pick<ContainerSpec, 'image' | 'diskBytes'> {
+  const { key, reference } = desired.image;
+  const state = world.images.get(key);
+  const info = state?.kind === 'present' ? state.info : undefined;
+  const digest = digestOf(reference, info?.digests ?? []);
+  const image = digest === undefined ? reference : pinnedReference(reference, digest);
+  const { diskLimitBytes } = desired.resources;
+  return { image, ...(world.diskQuota && diskLimitBytes > 0 ? { diskBytes: (info?.sizeBytes ?? 0) + diskLimitBytes } : {}) };
+}
+
+/** A stopped container keeps what it was made with. */
+function freeGpus({ world }: Context): string[] {
+  const taken = new Set([...world.observed.values()].flat().flatMap(({ gpus = [] }) => gpus));
+  return world.gpus.filter((id) => !taken.has(id));
+}
+
+/** The ledger keeps count; for a moment another that leaves may still hold them. */
+function gpusAreTaken({ world, desired }: Context, free: number): Decision | undefined {
+  const wanted = desired.resources.gpus;
+  if (wanted <= free) return undefined;
+  const message = `It needs ${wanted} of the machine's ${world.gpus.length} graphics processors, and ${free} are free`;
+  return wait(reasons.createFailed, message, world.nowMs + fullRecheckMs);
 }
 
 /** The new image is fetched while the old container still runs. */
@@ -184,8 +235,19 @@ function recreate(context: Context, container: ObservedContainer): Decision {
 
 function keepRunning(context: Context, container: ObservedContainer): Decision {
   const { desired, journal } = context;
+  const limits = wantedLimits(context.world, desired);
+  const failure = journal.failure?.action === 'updateLimits' ? journal.failure : undefined;
+  if (failure !== undefined && desired.throttled !== undefined && limits.memoryBytes < container.limits.memoryBytes)
+    return shrink(context, container);
   if (journal.stopRequested) return { action: { type: 'adopt', uid: desired.uid, journal: { ...journal, stopRequested: false } } };
   return fitLimits(context, container) ?? {};
+}
+
+/** More memory is in use than the owner allows, and cannot be taken back from what runs: it ends, and starts again with less. */
+function shrink({ desired, journal }: Context, container: ObservedContainer): Decision {
+  const stopped = { ...journal, stopRequested: true };
+  delete stopped.failure;
+  return { action: { type: 'stop', uid: desired.uid, containerId: container.id, graceSeconds: heldGraceSeconds, journal: stopped } };
 }
 
 /** Brings the limits of a container to what is wanted; undefined when they are. */
@@ -208,7 +270,7 @@ function start(context: Context, container: ObservedContainer): Decision {
       return wait(reasons.crashLoopBackOff, 'The container keeps ending and is started again after a wait', dueMs);
     }
   }
-  const blocked = cannotStart(context) ?? fitLimits(context, container) ?? coresAreTaken(context);
+  const blocked = waitForWalls(world) ?? cannotStart(context) ?? fitLimits(context, container) ?? coresAreTaken(context);
   if (blocked !== undefined) return blocked;
   const next = end === undefined ? { ...journal, stopRequested: false } : journalForRestart(end, journal);
   return { action: { type: 'start', uid: desired.uid, containerId: container.id, journal: next } };
@@ -242,7 +304,7 @@ function coresAreTaken({ world, desired }: Context): Decision | undefined {
   return isTaken ? wait(reasons.creating, 'Its cores are being freed', world.nowMs + busyRecheckMs) : undefined;
 }
 
-export function wantedLimits(world: Pick<World, 'cpus'>, desired: DesiredInstance): ContainerLimits {
+export function wantedLimits(world: Pick<World, 'cpus' | 'bandwidth'>, desired: DesiredInstance): ContainerLimits {
   const { resources, uid } = desired;
   return {
     cpuMillis: Math.max(leastCpuMillis, resources.cpuLimitMillicores),
@@ -252,9 +314,17 @@ export function wantedLimits(world: Pick<World, 'cpus'>, desired: DesiredInstanc
     memoryBytes: resources.memoryLimitBytes,
     memoryReservationBytes: Math.min(resources.memoryRequestBytes, resources.memoryLimitBytes),
     pids: resources.pidsLimit,
+    ...(world.bandwidth ? bandwidthOf(resources) : {}),
   };
 }
 
 function sameLimits(a: ContainerLimits, b: ContainerLimits): boolean {
-  return (Object.keys(b) as (keyof ContainerLimits)[]).every((key) => a[key] === b[key]);
+  return (Object.keys({ ...a, ...b }) as (keyof ContainerLimits)[]).every((key) => a[key] === b[key]);
+}
+
+function bandwidthOf({ ingressBitsPerSecond, egressBitsPerSecond }: DesiredInstance['resources']): Partial<ContainerLimits> {
+  return {
+    ...(ingressBitsPerSecond === undefined ? {} : { ingressBitsPerSecond }),
+    ...(egressBitsPerSecond === undefined ? {} : { egressBitsPerSecond }),
+  };
 }

@@ -4,6 +4,7 @@ import { instanceStatus } from './status.ts';
 import type { InstanceStatus, StatusInput } from './status.ts';
 import type { DesiredInstance } from './world.ts';
 
+const mebibyte = 1024 * 1024;
 const nowMs = Date.parse('2026-01-01T00:01:00Z');
 
 const container: ObservedContainer = {
@@ -30,8 +31,9 @@ const desired = {
   finished: false,
   powerState: 'Running',
   restartPolicy: 'Always',
-  container: { image: 'debian:12' },
-} as DesiredInstance;
+  image: { key: 'debian:12', reference: 'debian:12', written: 'debian:12', namespace: 'ns', pullSecrets: [] },
+  resources: { diskLimitBytes: 100 * mebibyte } as DesiredInstance['resources'],
+} as unknown as DesiredInstance;
 
 function statusOf(overrides: Partial<StatusInput> = {}, wanted: Partial<DesiredInstance> = {}): InstanceStatus {
   return instanceStatus({
@@ -41,7 +43,7 @@ function statusOf(overrides: Partial<StatusInput> = {}, wanted: Partial<DesiredI
     container,
     decision: {},
     image: { kind: 'present', info: { id: 'sha256:1', sizeBytes: 1, digests: ['debian@sha256:9'] }, pulled: true },
-    diskUsedBytes: undefined,
+    usage: undefined,
     nowMs,
     ...overrides,
   });
@@ -55,7 +57,7 @@ const condition = (
 
 describe('instanceStatus()', () => {
   it('of a running container', () => {
-    const status = statusOf({ diskUsedBytes: 1_500_000 });
+    const status = statusOf({ usage: { diskBytes: 1_500_000 } });
     assert.equal(status.phase, 'Running');
     assert.deepEqual(status.state, { running: { startedAt: '2026-01-01T00:00:10Z' } });
     assert.equal(status.observedGeneration, 3);

@@ -2,13 +2,17 @@
 import { setCondition } from '../../api/conditions.ts';
 import type { ConditionUpdate } from '../../api/conditions.ts';
 import type { Instance } from '../../api/generated/instance.ts';
+import { digestOf, pinnedReference } from '../../api/image-reference.ts';
 import type { Condition } from '../../api/object.ts';
 import { conditionTypes, reasons } from '../../api/reasons.ts';
 import { formatTime } from '../../api/time.ts';
 import type { ObservedContainer } from '../engine/engine.ts';
+import type { ReportedUsage } from '../usage/usage-rate.ts';
 import { failedForGood, isRunning } from './converge.ts';
+import { diskPressure } from './disk-pressure.ts';
 import { endOf, outcomeOf } from './restart.ts';
-import type { ContainerEnd, Decision, DesiredInstance, ImageState, JournalEntry } from './world.ts';
+import { usageStatus, withoutUsage } from './usage-status.ts';
+import type { ContainerEnd, Decision, DesiredInstance, Hold, ImageState, JournalEntry } from './world.ts';
 
 export type InstanceStatus = NonNullable<Instance['status']>;
 
@@ -21,8 +25,8 @@ export interface StatusInput {
   container: ObservedContainer | undefined;
   decision: Decision;
   image: ImageState | undefined;
-  /** Of its own layer; undefined when it was not measured. */
-  diskUsedBytes: number | undefined;
+  /** Undefined when it was not measured. */
+  usage: ReportedUsage | undefined;
   nowMs: number;
 }
 
@@ -37,7 +41,7 @@ interface Situation {
 
 export function instanceStatus(input: StatusInput): InstanceStatus {
   if (input.decision.waiting?.reason === reasons.engineUnavailable) return unknownStatus(input);
-  const { current, desired, journal, container, image } = input;
+  const { current, desired, journal, container } = input;
   const situation = situationOf(input);
   const conditions = conditionsOf(input, situation).reduce<Condition[] | undefined>(
     (all, update) => setCondition(all, { ...update, observedGeneration: desired.generation }, input.nowMs),
@@ -54,13 +58,14 @@ export function instanceStatus(input: StatusInput): InstanceStatus {
   };
   if (container === undefined) delete status.containerID;
   else status.containerID = `docker://${container.id}`;
-  const imageId = image?.kind === 'present' ? (image.info.digests[0] ?? image.info.id) : undefined;
-  if (container !== undefined) status.imageID = container.imageId === imageIdOf(image) ? (imageId ?? container.imageId) : container.imageId;
+  if (container !== undefined) status.imageID = imageIdOf(input, container);
+  const resolved = resolvedImage(input);
+  if (resolved === undefined) delete status.resolvedImage;
+  else status.resolvedImage = resolved;
   const lastEnd = journal.lastEnd;
   if (lastEnd === undefined) delete status.lastState;
   else status.lastState = { terminated: terminated(lastEnd) };
-  if (input.diskUsedBytes !== undefined) status.usage = { ...current.usage, disk: wholeMebibytes(input.diskUsedBytes) };
-  return status;
+  return input.usage === undefined ? status : { ...withoutUsage(status), ...usageStatus(input.usage) };
 }
 
 /** Nobody can tell how the container is: what was said of it stays, but for Ready. */
@@ -71,14 +76,22 @@ function unknownStatus({ current, desired, journal, nowMs }: StatusInput): Insta
   return { ...current, observedGeneration: desired.generation, observedEpoch: journal.epoch, conditions };
 }
 
-function imageIdOf(image: ImageState | undefined): string | undefined {
-  return image?.kind === 'present' ? image.info.id : undefined;
+/** By digest where the image came from a registry; by the engine's id otherwise. */
+function imageIdOf({ current, image, desired }: StatusInput, container: ObservedContainer): string {
+  if (image?.kind === 'present' && image.info.id === container.imageId) {
+    const digest = digestOf(desired.image.reference, image.info.digests);
+    return digest === undefined ? container.imageId : pinnedReference(desired.image.written, digest);
+  }
+  // The image is not looked up while its container lives: what was said of the same container holds.
+  return current.containerID === `docker://${container.id}` && current.imageID !== undefined ? current.imageID : container.imageId;
 }
 
-/** Coarse, so that a status is not written for each kilobyte. */
-function wholeMebibytes(bytes: number): string {
-  const mebibytes = Math.ceil(bytes / 1024 / 1024);
-  return mebibytes === 0 ? '0' : `${mebibytes}Mi`;
+/** Said once, by the first provider that had the image; it stays until the spec names another. */
+function resolvedImage({ current, image, desired }: StatusInput): InstanceStatus['resolvedImage'] {
+  const { written, reference } = desired.image;
+  if (current.resolvedImage?.image === written) return current.resolvedImage;
+  const digest = image?.kind === 'present' ? digestOf(reference, image.info.digests) : undefined;
+  return digest === undefined ? undefined : { image: written, digest };
 }
 
 function situationOf(input: StatusInput): Situation {
@@ -90,6 +103,8 @@ function situationOf(input: StatusInput): Situation {
   if (end !== undefined && outcome !== undefined) return ended(outcome, end);
   if (container !== undefined && failedForGood(desired, journal)) return couldNotStart(container, journal);
   if (desired.powerState === 'Stopped') return stopped(end);
+  if (desired.held !== undefined) return heldBack(desired.held, container);
+  if (input.decision.waiting?.reason === reasons.diskPressure) return heldBack(input.decision.waiting, container);
   return waiting(input, end);
 }
 
@@ -101,8 +116,10 @@ function running({ desired, decision }: StatusInput, container: ObservedContaine
     return { phase: 'Running', ready: false, reason: reasons.stopped, message, state };
   }
   // A limit that cannot be applied, for example less memory than is in use.
-  const trouble = decision.waiting?.reason === reasons.error ? decision.waiting.message : undefined;
-  if (trouble !== undefined) return { phase: 'Running', ready: false, reason: reasons.error, message: trouble, state };
+  const trouble = decision.waiting;
+  if (trouble?.reason === reasons.error || trouble?.reason === reasons.diskPressure) {
+    return { phase: 'Running', ready: false, reason: trouble.reason, message: cut(trouble.message), state };
+  }
   return { phase: 'Running', ready: true, reason: reasons.running, message: 'The container runs', state };
 }
 
@@ -140,6 +157,11 @@ function stopped(end: ContainerEnd | undefined): Situation {
   return { phase: 'Stopped', ready: false, reason: reasons.stopped, message, state };
 }
 
+function heldBack({ reason, message }: Hold, container: ObservedContainer | undefined): Situation {
+  const phase = container?.startedAtMs === undefined ? 'Assigned' : 'Stopped';
+  return { phase, ready: false, reason, message: cut(message), state: { waiting: { reason, message: cut(message) } } };
+}
+
 function waiting({ container, decision, journal, desired, image }: StatusInput, end: ContainerEnd | undefined): Situation {
   const phase = container?.startedAtMs === undefined ? 'Assigned' : 'Running';
   const said = decision.waiting ?? { reason: defaultReason(decision), message: defaultMessage(decision, desired) };
@@ -155,7 +177,7 @@ function defaultReason(decision: Decision): string {
 
 function defaultMessage(decision: Decision, desired: DesiredInstance): string {
   return decision.action?.type === 'recreate'
-    ? `The container is made anew from ${desired.container.image}`
+    ? `The container is made anew from ${desired.image.written}`
     : 'The container is being made and started';
 }
 
@@ -164,6 +186,10 @@ function conditionsOf(input: StatusInput, situation: Situation): ConditionUpdate
   const updates: ConditionUpdate[] = [{ type: conditionTypes.ready, status: ready ? 'True' : 'False', reason, message }];
   const image = imageCondition(input);
   if (image !== undefined) updates.push(image);
+  const throttled = throttledCondition(input);
+  if (throttled !== undefined) updates.push(throttled);
+  const disk = diskPressure(input.usage?.diskBytes, input.desired.resources.diskLimitBytes, input.current.conditions);
+  if (disk !== undefined) updates.push(disk);
   if (input.desired.deleting && input.container === undefined) {
     const removed = 'The container and its disk are gone';
     updates.push({ type: conditionTypes.containerRemoved, status: 'True', reason: reasons.removed, message: removed });
@@ -171,16 +197,35 @@ function conditionsOf(input: StatusInput, situation: Situation): ConditionUpdate
   return updates;
 }
 
+/** Undefined where it never was. */
+function throttledCondition({ desired, current }: StatusInput): ConditionUpdate | undefined {
+  const type = conditionTypes.throttled;
+  const cuts = desired.throttled ?? [];
+  if (cuts.length > 0) {
+    return { type, status: 'True', reason: reasons.ownerPolicy, message: cut(`The machine's owner allows less: ${cuts.join(', ')}`) };
+  }
+  const isSet = current.conditions?.some((condition) => condition.type === type) === true;
+  return isSet ? { type, status: 'False', reason: reasons.asDeclared, message: 'The limits are as they were declared' } : undefined;
+}
+
 /** Undefined while it is not known: what was said stays. */
 function imageCondition({ desired, image }: StatusInput): ConditionUpdate | undefined {
-  const { image: reference } = desired.container;
+  const { written: reference } = desired.image;
   const type = conditionTypes.imageReady;
   switch (image?.kind) {
     case undefined:
       return undefined;
     case 'present': {
       const reason = image.pulled ? reasons.pulled : reasons.present;
-      return { type, status: 'True', reason, message: image.pulled ? `${reference} was pulled` : `${reference} was there already` };
+      const said = image.pulled ? `${reference} was pulled` : `${reference} was there already`;
+      // By its id it cannot be had elsewhere.
+      const isImported = digestOf(desired.image.reference, image.info.digests) === undefined;
+      return {
+        type,
+        status: 'True',
+        reason,
+        message: isImported ? `${said}; no registry has it, so another provider may have another` : said,
+      };
     }
     case 'missing':
       return { type, status: 'False', reason: reasons.pulling, message: `${reference} must be pulled` };
@@ -192,7 +237,7 @@ function imageCondition({ desired, image }: StatusInput): ConditionUpdate | unde
 }
 
 function pullMessage(desired: DesiredInstance, image: ImageState & { kind: 'pulling' }): string {
-  return `${desired.container.image} is being pulled: ${image.progress ?? 'waiting for its turn'}`;
+  return `${desired.image.written} is being pulled: ${image.progress ?? 'waiting for its turn'}`;
 }
 
 function terminated(end: ContainerEnd): NonNullable<NonNullable<InstanceStatus['state']>['terminated']> {

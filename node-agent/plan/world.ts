@@ -1,6 +1,7 @@
 /** What a plan is made from, and what it is made of. All of it is plain data: who fills it in is `agent.ts`. */
 import type { EffectiveResources } from '../../api/effective-resources.ts';
 import type { ContainerLimits, ContainerSpec, EngineErrorKind, ImageInfo, ObservedContainer } from '../engine/engine.ts';
+import type { DiskOrder } from '../limits/disk-watchdog.ts';
 import type { CpuPlan } from '../limits/cpu-pinning.ts';
 
 export interface World {
@@ -16,11 +17,21 @@ export interface World {
   observed: ReadonlyMap<string, readonly ObservedContainer[]>;
   /** By instance uid. */
   journal: ReadonlyMap<string, JournalEntry>;
-  /** By reference; what is absent was not looked up yet. */
+  /** By {@link ImageWant.key}; what is absent was not looked up yet. */
   images: ReadonlyMap<string, ImageState>;
   cpus: CpuPlan;
+  /** Ids of the machine's graphics processors. */
+  gpus: readonly string[];
+  /** Of containers whose disk is nearly full, by their id. */
+  diskOrders?: ReadonlyMap<string, DiskOrder>;
+  /** Why nothing new starts: the machine's disk is nearly full. */
+  diskClosed?: string;
   /** Whether the engine holds {@link ContainerSpec.diskBytes}. */
   diskQuota: boolean;
+  /** Whether the engine holds bandwidth limits. */
+  bandwidth: boolean;
+  /** Why the walls around instances do not stand; absent when they do, and where the engine is not ours to wall in. */
+  wallsDown?: string;
 }
 
 /** An instance as the agent understands it. */
@@ -37,12 +48,38 @@ export interface DesiredInstance {
   restartPolicy: 'Always' | 'OnFailure' | 'Never';
   /** Changes with whatever a container cannot change while it lives. */
   specHash: string;
-  container: Pick<ContainerSpec, 'image' | 'command' | 'args' | 'workingDir' | 'hostname'>;
+  container: Pick<ContainerSpec, 'command' | 'args' | 'workingDir' | 'hostname' | 'runtime'>;
+  image: ImageWant;
   /** In the order in which they are set; a later one of the same name counts. */
   environment: readonly EnvironmentEntry[];
+  /** As the owner's policy cut them. */
   resources: EffectiveResources;
+  /** What keeps it from running, whatever the API says. */
+  held?: Hold;
+  /** What the owner's policy cut, in words. */
+  throttled?: readonly string[];
   /** What the API says already; only for a journal that was lost. */
   reportedRestartCount: number;
+}
+
+/** A reason not to run, and the sentence that the status shows. */
+export interface Hold {
+  reason: string;
+  message: string;
+}
+
+/** An image as an instance may have it. */
+export interface ImageWant {
+  /** Of those who may use the same: an image that a registry guards is there only for who can open it. */
+  key: string;
+  /** What is pulled: by digest once it was resolved. */
+  reference: string;
+  /** As the spec has it. */
+  written: string;
+  /** Where the secrets are. */
+  namespace: string;
+  /** Names of secrets. */
+  pullSecrets: readonly string[];
 }
 
 /** Variables of a container, with where their values come from: what is in objects is read only when a container is made. */
@@ -70,6 +107,8 @@ export interface JournalEntry {
   crashCount: number;
   /** The agent is stopping the container, or did: its end is no crash. */
   stopRequested: boolean;
+  /** The agent froze it because a disk is full. */
+  pausedForDisk?: boolean;
   /** The end before the present run. */
   lastEnd?: ContainerEnd;
   /** What last did not work, until something does. */
@@ -110,11 +149,12 @@ export type ImageState =
 export type Action =
   | { type: 'adopt'; uid: string; journal: JournalEntry }
   | { type: 'forget'; uid: string }
-  | { type: 'checkImage'; uid: string; image: string }
-  | { type: 'pull'; uid: string; image: string }
-  | { type: 'create'; uid: string; spec: Omit<ContainerSpec, 'env'>; environment: Environment; journal: JournalEntry }
+  | { type: 'checkImage'; uid: string; image: ImageWant }
+  | { type: 'pull'; uid: string; image: ImageWant }
+  | { type: 'create'; uid: string; imageKey: string; spec: Omit<ContainerSpec, 'env'>; environment: Environment; journal: JournalEntry }
   | { type: 'start'; uid: string; containerId: string; journal: JournalEntry }
   | { type: 'stop'; uid: string; containerId: string; graceSeconds: number; journal: JournalEntry }
+  | { type: 'pause' | 'unpause'; uid: string; containerId: string; journal: JournalEntry }
   | { type: 'updateLimits'; uid: string; containerId: string; limits: ContainerLimits }
   | { type: 'recreate'; uid: string; containerId: string; graceSeconds: number; journal: JournalEntry }
   | { type: 'remove'; uid: string; containerId: string; graceSeconds: number; why: RemovalReason };

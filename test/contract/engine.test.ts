@@ -117,6 +117,33 @@ for (const [name, open] of [
       await engine.removeContainer(id);
     });
 
+    it('freezes, lets go on, and stops what is frozen', async () => {
+      const id = await engine.createContainer(specOf());
+      await engine.pauseContainer(id);
+      await engine.unpauseContainer(id);
+      await engine.startContainer(id);
+      await engine.pauseContainer(id);
+      await engine.pauseContainer(id);
+      assert.equal((await engine.inspectContainer(id))?.state, 'paused');
+      await engine.unpauseContainer(id);
+      await engine.unpauseContainer(id);
+      assert.equal((await engine.inspectContainer(id))?.state, 'running');
+      await engine.pauseContainer(id);
+      await engine.stopContainer(id, 1);
+      assert.equal((await engine.inspectContainer(id))?.state, 'exited');
+      await engine.removeContainer(id);
+    });
+
+    it('makes an image of a tar, and takes it away', async () => {
+      const reference = `potluck-test/made-${randomUUID()}:1`;
+      // An archive without a file is two empty blocks.
+      await engine.importImage(reference, new Uint8Array(1024));
+      const made = await engine.inspectImage(reference);
+      assert.ok(made);
+      await engine.removeImage(made.id);
+      assert.equal(await engine.inspectImage(reference), undefined);
+    });
+
     it('refuses a second container of the same name', async () => {
       const spec = specOf();
       const id = await engine.createContainer(spec);
@@ -201,9 +228,20 @@ for (const [name, open] of [
       assert.deepEqual(events, []);
     });
 
+    it('lists its images, and removes none that a container has', async () => {
+      const info = await engine.inspectImage(testImage);
+      const listed = (await engine.listImages()).find(({ id }) => id === info?.id);
+      assert.deepEqual([listed?.tags, listed?.digests], [[testImage], []]);
+      const id = await engine.createContainer(specOf());
+      await rejectsWith('conflict', engine.removeImage(info?.id ?? ''));
+      assert.ok(await engine.inspectImage(testImage));
+      await engine.removeContainer(id);
+      await engine.removeImage('sha256:none');
+    });
+
     it('fails a pull that no registry answers', async () => {
       await assert.rejects(
-        engine.pullImage('127.0.0.1:1/none:1', () => undefined, AbortSignal.timeout(10_000)),
+        engine.pullImage('127.0.0.1:1/none:1', { onProgress: () => undefined, signal: AbortSignal.timeout(10_000) }),
         EngineError,
       );
     });

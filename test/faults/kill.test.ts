@@ -31,7 +31,7 @@ describe('kill -9 in the middle of 20 creations', function () {
       await pool.killHard(victim);
       await pool.restart(victim);
       await creations;
-      await eventually(async () => assertTrue(pool, names), { timeoutMs: 30_000, what: 'the world to be as declared' });
+      await eventually(async () => assertTrue(pool, names), { timeoutMs: 120_000, what: 'the world to be as declared' });
       await Promise.all(names.map((name) => pool.client.delete(instances, { namespace: 'default', name })));
       await eventually(
         async () => {

@@ -57,7 +57,7 @@ describe('the API server', function () {
       const wide = await kubectl('get', 'instances', '-o', 'wide');
       assert.match(
         wide,
-        /^NAME +PHASE +PROVIDER +CPU +MEMORY +AGE +HOSTNAME +IMAGE +DISK USED +RESTARTS +MESSAGE\none +1 +1Gi +\d+s +debian:12/u,
+        /^NAME +PHASE +PROVIDER +CPU +MEMORY +AGE +HOSTNAME +IMAGE +CPU USED +MEMORY USED +DISK USED +RESTARTS +MESSAGE\none +1 +1Gi +\d+s +debian:12/u,
       );
       assert.match(await kubectl('get', 'inst'), /^NAME +PHASE +PROVIDER +CPU +MEMORY +AGE\n/u);
       assert.match(await kubectl('describe', 'instance', 'one'), /Power State: +Stopped/u);

@@ -42,7 +42,7 @@ describe('bin/potluck', function () {
     const overview = await run(['--help']);
     assert.equal(overview.code, 0);
     const commands = [...overview.stdout.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map((match) => match[1] ?? '');
-    assert.deepEqual(commands.sort(), ['agent', 'down', 'join', 'leave', 'member', 'server', 'status', 'token', 'up']);
+    assert.deepEqual(commands.sort(), ['agent', 'down', 'image', 'join', 'leave', 'member', 'server', 'status', 'token', 'up']);
     for (const command of commands) {
       const { code, stdout } = await run([command, '--help']);
       assert.equal(code, 0);

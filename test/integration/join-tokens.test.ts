@@ -141,7 +141,7 @@ describe('join tokens', function () {
         texts.add(answer.body.toString());
       }
     }
-    for (const token of Object.values(wrong)) await assert.rejects(joinBy(token), (error) => heard.add(String(error)).has(String(error)));
+    for (const token of Object.values(wrong)) await assert.rejects(joinBy(token), (error) => heard.add(String(error)).size > 0);
     assert.equal(texts.size, 1, [...texts].join('\n'));
     assert.equal(heard.size, 1, [...heard].join('\n'));
     const medians = [...times].map(([name, taken]) => ({ name, ms: taken.sort((a, b) => a - b)[samples / 2] ?? 0 }));

@@ -1,6 +1,6 @@
 /** The pool's own engine beside the owner's Docker, on a machine that is a network namespace. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
@@ -8,7 +8,7 @@ import { runCommand } from '../../node-agent/engine/run-command.ts';
 import { startTestDockerd } from '../support/dockerd.ts';
 import type { TestDockerd } from '../support/dockerd.ts';
 import { eventually } from '../support/eventually.ts';
-import { makeHostNamespace, startInNamespace } from '../support/host-namespace.ts';
+import { internetAddress, makeHostNamespace, startInNamespace } from '../support/host-namespace.ts';
 import type { HostNamespace, NamespaceProcess } from '../support/host-namespace.ts';
 import { importTestImage, testImage } from '../support/image.ts';
 
@@ -71,7 +71,7 @@ describe("the pool's own engine", function () {
 
   /** An answer came back from beyond the host, past its firewall (Docker drops what it does not know). */
   async function assertReachesNetwork(socketPath: string): Promise<void> {
-    const { output } = await runInPool(socketPath, ['nc', '-w', '3', '192.168.50.2', '7']);
+    const { output } = await runInPool(socketPath, ['nc', '-w', '3', internetAddress, '7']);
     assert.match(output, /refused/);
   }
 
@@ -137,6 +137,41 @@ describe("the pool's own engine", function () {
     await container.remove({ force: true });
   });
 
+  async function uidOutside(socketPath: string): Promise<number> {
+    const docker = new Docker({ socketPath });
+    const container = await docker.createContainer({ Image: testImage, Cmd: ['sleep', '1000'] });
+    await container.start();
+    const { Pid: pid } = (await container.inspect()).State;
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    await container.remove({ force: true });
+    return Number(/^Uid:\s+(\d+)/m.exec(status)?.[1]);
+  }
+
+  it('gives root in a container a user of its own on the machine, which no file of the machine names', async () => {
+    const engine = open();
+    const socketPath = (await engine.ask('start')) as string;
+    await importTestImage(socketPath);
+    assert.ok((await uidOutside(socketPath)) >= 0x7000_0000);
+    const { output } = await runInPool(socketPath, ['id']);
+    assert.match(output, /uid=0/);
+  });
+
+  it('keeps the users of a pool that was made before, as long as there are disks of theirs, and then gives it its own', async () => {
+    const disk = join(home, 'engine', 'data-plain', 'containers', 'made-before');
+    await mkdir(disk, { recursive: true });
+    const engine = open();
+    let socketPath = (await engine.ask('start')) as string;
+    await importTestImage(socketPath);
+    assert.equal(await uidOutside(socketPath), 0);
+    await assertReachesNetwork(socketPath);
+    await engine.ask('stop');
+    await rm(disk, { recursive: true });
+    socketPath = (await engine.ask('start')) as string;
+    await importTestImage(socketPath);
+    assert.ok((await uidOutside(socketPath)) >= 0x7000_0000);
+    await assertReachesNetwork(socketPath);
+  });
+
   it('holds a hard disk quota for each container', async () => {
     const engine = open();
     const socketPath = (await engine.ask('start')) as string;
@@ -192,6 +227,7 @@ describe("the pool's own engine", function () {
       );
     }
     assert.equal((await container.inspect()).State.Running, true);
+    await assertOwnersPort();
   });
 
   it('puts its rules back when somebody flushed them', async () => {

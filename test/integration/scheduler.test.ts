@@ -111,6 +111,26 @@ describe('the controller, with a real API server and etcd', function () {
     }
   }
 
+  it('says on the provider what is reserved and left, and gives graphics processors only where they are', async () => {
+    await addMachine('plain', 4);
+    cores.set('gpu', 4);
+    await machines.add('gpu', { cpu: '4', memory: '16Gi', 'nvidia.com/gpu': '2' });
+    await start();
+    const wanting = (count: number): Record<string, string> => ({ 'nvidia.com/gpu': String(count) });
+    await apply('learner', { requests: wanting(2) });
+    assert.equal((await untilPlaced('learner')).status?.assignment?.providerName, 'gpu');
+    await apply('another', { requests: wanting(1) });
+    await eventually(
+      async () => {
+        const { status } = await client.get(providers, { name: 'gpu' });
+        assert.deepEqual([status?.reserved?.['cpu'], status?.reserved?.['nvidia.com/gpu']], ['1', '2']);
+        assert.deepEqual([status?.left?.['cpu'], status?.left?.['nvidia.com/gpu']], ['3', '0']);
+        assert.equal(scheduledOf(await get('another'))?.message, '0/2 providers fit: 2 not enough nvidia.com/gpu');
+      },
+      { timeoutMs: 10_000, what: 'the totals' },
+    );
+  });
+
   it('places exactly 10 of 20 instances with two schedulers at once and room for 10, never over any allocatable', async () => {
     await Promise.all([addMachine('one', 5), addMachine('two', 3), addMachine('three', 2)]);
     await start({ identity: 'first' });

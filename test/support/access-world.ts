@@ -128,7 +128,7 @@ export class AccessWorld {
   async #fill(owner: Owner): Promise<void> {
     for (const by of ['member', 'machine'] as const) {
       for (const resource of this.resources) {
-        if (resource.subresource !== undefined || !resource.verbs.includes('get')) continue;
+        if (resource.subresource !== undefined || !resource.verbs.includes('get') || !resource.verbs.includes('create')) continue;
         const { name, manifest, namespace } = this.target(resource, owner, by);
         const object = { ...manifest, metadata: { ...(manifest as KubernetesObject).metadata, name } };
         if (resource.resource === 'certificatesigningrequests' && owner !== 'free') await this.#postAsMachine(owner, object);
@@ -300,6 +300,8 @@ const manifests: Readonly<Record<string, (making: Making) => object>> = {
   'certificates.k8s.io/CertificateSigningRequest': () => ({
     spec: { request: newSigningRequest(), signerName: providerSigner, usages: ['client auth', 'digital signature'] },
   }),
+  'metrics.k8s.io/NodeMetrics': () => ({}),
+  'metrics.k8s.io/PodMetrics': () => ({}),
   'potluck.dev/Instance': ({ owner, namespace }) => {
     const { spec } = instanceManifest(owner, { namespace: namespace ?? 'default' });
     const from = { key: 'a', name: owner };

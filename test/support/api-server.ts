@@ -43,6 +43,7 @@ export interface TestApiServerOptions {
 
 export const crdDirectory = join(import.meta.dirname, '../../crds');
 const policiesPath = join(import.meta.dirname, '../../manifests/admission-policies.yaml');
+const mirrorsPath = join(import.meta.dirname, '../../manifests/metrics.yaml');
 const kubectlTimeoutMs = 60_000;
 
 export async function startTestApiServer(options: TestApiServerOptions = {}): Promise<TestApiServer> {
@@ -53,6 +54,7 @@ export async function startTestApiServer(options: TestApiServerOptions = {}): Pr
       etcd: { endpoints: [etcd.endpoint] },
       listen: { host: '127.0.0.1', port },
       home,
+      mirrorsFile: mirrorsPath,
       logger: options.logger ?? silentLogger,
       ...(options.audit === undefined ? {} : { audit: options.audit }),
     });

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { ensureDebianRoot } from '../../cli/images/debian-root.ts';
+import { ensureDebianRoot } from '../../cli/images/root-file-system.ts';
 
 /** The tar of a Debian 12 for tests, made once for this user (a minute or two) and kept: `$POTLUCK_TEST_ROOTFS`, or in the user's cache. */
 export async function debianRootfs(): Promise<string> {

@@ -8,6 +8,9 @@ import { createInterface } from 'node:readline';
 import { poolPaths } from '../../node-agent/engine/pool-paths.ts';
 import { runCommand } from '../../node-agent/engine/run-command.ts';
 
+/** Stands for the internet: beyond the gateway of the machine, where the LAN's namespace is, and no address of the LAN. */
+export const internetAddress = '203.0.113.10';
+
 export interface HostNamespace {
   /** For `nsenter --net=`. */
   path: string;
@@ -38,6 +41,7 @@ export async function makeHostNamespace(): Promise<HostNamespace> {
   const runInLan = (command: string, ...args: string[]): Promise<string> => runCommand('nsenter', [`--net=${lan}`, command, ...args]);
   await runInLan('ip', 'address', 'add', '192.168.50.2/24', 'dev', 'eth0');
   await runInLan('ip', 'link', 'set', 'eth0', 'up');
+  await runInLan('ip', 'address', 'add', `${internetAddress}/32`, 'dev', 'lo');
   await run('ip', 'route', 'add', 'default', 'via', '192.168.50.2');
 
   async function snapshot(home: string): Promise<Record<string, string>> {
@@ -52,6 +56,7 @@ export async function makeHostNamespace(): Promise<HostNamespace> {
       qdiscs: await run('tc', 'qdisc', 'show'),
       mounts: linesWith(await readFile('/proc/self/mounts', 'utf8'), home),
       loopDevices: linesWith(await runCommand('losetup', ['--list', '--noheadings', '--output', 'NAME,BACK-FILE']), home),
+      userIds: await runCommand('cat', ['/etc/subuid', '/etc/subgid', '/etc/passwd']),
       cgroups: await runCommand('find', ['/sys/fs/cgroup', '-maxdepth', '2', '-name', poolPaths(home).cgroup]),
     };
   }
@@ -94,9 +99,15 @@ export interface NamespaceProcess {
 }
 
 /** Runs a TypeScript program in the namespace; it reads lines and answers lines of JSON. */
-export function startInNamespace(namespace: string, program: string, args: readonly string[]): NamespaceProcess {
+export function startInNamespace(
+  namespace: string,
+  program: string,
+  args: readonly string[],
+  environment: Record<string, string> = {},
+): NamespaceProcess {
   const child: ChildProcess = spawn('nsenter', [`--net=${namespace}`, process.execPath, program, ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...environment },
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]();

@@ -14,7 +14,16 @@ import { planCpus } from '../../node-agent/limits/cpu-pinning.ts';
 import { intersects, parseCpuSet } from '../../node-agent/limits/cpu-set.ts';
 import { decide, isRunning, ownContainers } from '../../node-agent/plan/converge.ts';
 import { instanceStatus } from '../../node-agent/plan/status.ts';
-import type { Action, Decision, DesiredInstance, Environment, ImageState, JournalEntry, World } from '../../node-agent/plan/world.ts';
+import type {
+  Action,
+  Decision,
+  DesiredInstance,
+  Environment,
+  ImageState,
+  ImageWant,
+  JournalEntry,
+  World,
+} from '../../node-agent/plan/world.ts';
 import { resolveEnvironment } from '../../node-agent/resolve-environment.ts';
 
 export const providerUid = 'provider-1';
@@ -35,6 +44,7 @@ export class SimulatedAgent {
   nextId = 0;
   isSynced = false;
   isEngineAway = false;
+  areWallsDown = false;
   /** Of engine calls. */
   failureRate = 0;
   journal: MemoryJournal = new MemoryJournal();
@@ -103,6 +113,9 @@ export class SimulatedAgent {
       images: this.#images.states,
       cpus: planCpus(topology, demands),
       diskQuota: true,
+      bandwidth: true,
+      ...(this.areWallsDown ? { wallsDown: 'as the test wants it' } : {}),
+      gpus: ['GPU-1', 'GPU-2'],
     };
   }
 
@@ -155,8 +168,8 @@ export class SimulatedAgent {
       journal,
       container: this.own(uid)[0],
       decision,
-      image: this.#images.states.get(desired.container.image),
-      diskUsedBytes: undefined,
+      image: this.#images.states.get(desired.image.key),
+      usage: undefined,
       nowMs: this.engine.nowMs,
     });
     this.statuses.set(uid, status);
@@ -233,29 +246,34 @@ export class MemoryJournal implements Journal {
 
 class FakeImages implements ImageStore {
   readonly states = new Map<string, ImageState>();
+  readonly pulls = { succeeded: 0, failed: 0 };
   readonly #engine: FakeEngine;
 
   constructor(engine: FakeEngine) {
     this.#engine = engine;
   }
 
-  async check(reference: string): Promise<void> {
+  async check({ key, reference }: ImageWant): Promise<void> {
     const info = await this.#engine.inspectImage(reference);
-    this.states.set(reference, info === undefined ? { kind: 'missing' } : { kind: 'present', info, pulled: false });
+    this.states.set(key, info === undefined ? { kind: 'missing' } : { kind: 'present', info, pulled: false });
   }
 
-  pull(reference: string): void {
+  pull({ key, reference }: ImageWant): void {
     const info = this.#engine.registry.get(reference);
     if (info === undefined) {
-      this.states.set(reference, { kind: 'failed', message: 'none', retryAtMs: this.#engine.nowMs + 10_000 });
+      this.states.set(key, { kind: 'failed', message: 'none', retryAtMs: this.#engine.nowMs + 10_000 });
       return;
     }
     this.#engine.images.set(reference, info);
-    this.states.set(reference, { kind: 'present', info, pulled: true });
+    this.states.set(key, { kind: 'present', info, pulled: true });
   }
 
-  forget(reference: string): void {
-    this.states.delete(reference);
+  forget(key: string): void {
+    this.states.delete(key);
+  }
+
+  pulling(): string[] {
+    return [];
   }
 
   keepOnly(): void {

@@ -1,7 +1,7 @@
 /** A machine whose owner lends an engine that runs already: approved by hand, thrown out, cut off. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
@@ -12,6 +12,7 @@ import { readAgentKubeconfig } from '../../node-agent/identity/agent-kubeconfig.
 import { startTestDockerd, type TestDockerd } from '../support/dockerd.ts';
 import { eventually } from '../support/eventually.ts';
 import { importTestImage, testImage } from '../support/image.ts';
+import { processesWith } from '../support/machine-traces.ts';
 import { instanceManifest } from '../support/manifests.ts';
 import { startTestPool, type TestPool } from '../support/pool.ts';
 import { startPotluck, type TestProcess } from '../support/processes.ts';
@@ -43,6 +44,7 @@ describe('a machine with an engine of its own', function () {
     );
     return (JSON.parse(text) as { token: string }).token;
   };
+  const asAdmin = (...args: string[]): Promise<string> => pool.potluck('token', ...args, '--kubeconfig', pool.kubeconfig);
   const containers = async (): Promise<string[]> => {
     const listed = await new Docker({ socketPath: dockerd.socketPath }).listContainers({ filters: { label: [instanceUidLabel] } });
     return listed.map(({ Id }) => Id);
@@ -92,6 +94,8 @@ describe('a machine with an engine of its own', function () {
         const { stdout } = await pool.kubectl(['get', 'csr', '-o', 'name']);
         const name = stdout.split('\n').find((line) => line.includes(`join-${id}-`));
         assert.ok(name !== undefined);
+        // It stood among the arguments.
+        assert.deepEqual(await processesWith(token.split('.')[2] ?? ''), []);
         assert.equal((await pool.kubectl(['certificate', 'deny', name.replace(/^.*\//, '')])).code, 0);
       },
       { timeoutMs: 60_000, what: 'the request to be there' },
@@ -125,13 +129,58 @@ describe('a machine with an engine of its own', function () {
     assert.deepEqual(await containers(), running);
   });
 
+  it('comes back with another token, as another machine, without what ran for the one that it was', async () => {
+    const before = await containers();
+    const { providerUid } = await readAgentKubeconfig(agentFolder(home).kubeconfig);
+    await agent?.stop();
+    const args = ['join', server, await newToken(), '--home', home, '--name', 'lap', '--no-agent', ...engineFlags()];
+    const { code, output } = await runPotluck(...args);
+    assert.equal(code, 0, output);
+    const { metadata } = await pool.client.get(providers, { name: 'lap' });
+    assert.notEqual(metadata.uid, providerUid);
+    await startAgent();
+    await pool.untilPhase('kept', 'Running', 60_000);
+    await eventually(
+      async () =>
+        assert.deepEqual(
+          (await containers()).filter((id) => before.includes(id)),
+          [],
+        ),
+      {
+        timeoutMs: 30_000,
+        what: 'the former containers to be removed',
+      },
+    );
+    assert.equal((await containers()).length, 1);
+  });
+
   it('cleans up after itself when it was thrown out', async () => {
+    assert.equal((await pool.kubectl(['delete', 'provider', 'lap', '--wait=false'])).code, 0);
     const { code, output } = await runPotluck('leave', '--home', home);
     assert.equal(code, 0, output);
     assert.match(output, /The pool does not know this machine any more[^]*Removed: /);
     assert.deepEqual(await containers(), []);
     assert.ok(!existsSync(home));
     assert.equal(agent?.running, false);
+  });
+
+  it('is let in by a member too, in their own name only', async () => {
+    const kubeconfig = join(directory, 'ada.kubeconfig');
+    await writeFile(kubeconfig, await pool.potluck('member', 'add', 'ada', '--server', server, '--kubeconfig', pool.kubeconfig));
+    const asAda = async (...args: string[]): Promise<string> => pool.potluck('token', ...args, '--kubeconfig', kubeconfig);
+    const others = (JSON.parse(await asAdmin('list', '-o', 'json')) as { id: string }[]).length;
+    const { id } = JSON.parse(await asAda('create', '--owner', 'ada', '--server', server, '-o', 'json')) as { id: string };
+    await assert.rejects(asAda('create', '--owner', 'alan', '--server', server), /PLK\d{3} .*(owner|alan)/);
+    await asAdmin('create', '--owner', 'alan', '--server', server);
+    const seen = JSON.parse(await asAda('list', '-o', 'json')) as { id: string; owner: string }[];
+    assert.ok(seen.some((token) => token.id === id));
+    assert.ok(
+      seen.every(({ owner }) => owner === 'ada'),
+      JSON.stringify(seen),
+    );
+    assert.equal((JSON.parse(await asAdmin('list', '-o', 'json')) as unknown[]).length, others + 2);
+    assert.equal(await asAda('delete', id), `join token ${id} deleted\n`);
+    await assert.rejects(asAda('delete', id), /PLK\d{3} /);
   });
 
   it('does not leave a pool that it cannot reach, unless told to, and says what remains there', async () => {

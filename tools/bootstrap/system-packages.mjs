@@ -34,6 +34,7 @@ export const needs = [
   { program: 'nft', package: 'nftables', for: 'join' },
   { program: 'iptables', package: 'iptables', for: 'join' },
   { program: 'ip', package: 'iproute2', for: 'join' },
+  { program: 'tc', package: 'iproute2', for: 'join' },
   { program: 'mkfs.btrfs', package: 'btrfs-progs', for: 'join' },
   { program: 'mount', package: 'mount', for: 'join' },
   { program: 'nsenter', package: 'util-linux', for: 'join' },
@@ -42,10 +43,15 @@ export const needs = [
   { program: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring', for: 'start' },
   { program: 'kubectl', package: 'kubernetes-client', for: 'start', elsewhere: 'https://kubernetes.io/docs/tasks/tools/' },
   { program: '/bin/busybox', package: 'busybox-static', for: 'test' },
+  { program: 'iperf3', package: 'iperf3', for: 'test' },
+  { program: 'runsc', package: 'runsc', for: 'test' },
+  { program: 'tcpdump', package: 'tcpdump', for: 'test' },
   { program: 'openssl', package: 'openssl', for: 'test' },
   { program: 'ssh-keygen', package: 'openssh-client', for: 'test' },
   { program: 'faketime', package: 'faketime', for: 'test' },
   { program: 'systemd-analyze', package: 'systemd', for: 'test' },
+  { program: 'docker-registry', package: 'docker-registry', for: 'test', services: ['docker-registry.service'] },
+  { program: 'htpasswd', package: 'apache2-utils', for: 'test' },
 ];
 
 const minute = 60_000;

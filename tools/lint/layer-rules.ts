@@ -32,7 +32,15 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
     beside: { runtime: 'a server logs, measures and stops as every process does' },
   },
   controller: { layer: 3, packages: {} },
-  'node-agent': { layer: 3, packages: { dockerode: 'node-agent/engine' } },
+  'node-agent': {
+    layer: 3,
+    packages: {
+      dockerode: 'node-agent/engine',
+      ajv: 'node-agent/owner-policy',
+      chokidar: 'node-agent/owner-policy',
+      yaml: 'node-agent/owner-policy',
+    },
+  },
   cli: {
     layer: 3,
     packages: { yaml: 'cli' },

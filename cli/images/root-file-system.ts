@@ -4,13 +4,13 @@ import { mkdir, readFile, readdir, rename, rm, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { UserError } from '../../api/errors.ts';
-import { debianMirror } from './debian-mirror.ts';
+import { buildCommand, packCommand } from './build-commands.ts';
+import { parseImageDefinition } from './image-definition.ts';
+import type { ImageDefinition } from './image-definition.ts';
 
-export const debianReference = 'debian:12';
-const suite = 'bookworm';
-const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const definitions = join(import.meta.dirname, '../../images');
 const neededBytes = 800_000_000;
-const timeoutMs = 15 * 60_000;
+const timeoutMs = 30 * 60_000;
 
 export interface RootOptions {
   /** The tar file; nothing is done when it is there. */
@@ -19,37 +19,38 @@ export interface RootOptions {
   signal: AbortSignal;
 }
 
+export const debianReference = 'debian:12';
+
+/** Makes the tar of a small Debian 12: `images/debian-12.yaml` without the packages that are for comfort. Takes a minute or two. */
+export async function ensureDebianRoot(options: RootOptions): Promise<void> {
+  const definition = await readDefinition(join(definitions, 'debian-12.yaml'));
+  await ensureRoot({ ...definition, source: { ...definition.source, packages: [] } }, options);
+}
+
+export async function readDefinition(file: string): Promise<ImageDefinition> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    throw new UserError('BAD_ARGUMENT', `${file} cannot be read`, 'Name a definition, for example images/debian-12.yaml', { cause: error });
+  });
+  return parseImageDefinition(text, file);
+}
+
 /**
- * Makes the tar of a small Debian 12 with debootstrap, which checks the archive's signatures; takes a minute or two. Whatever is cut off
- * leaves no file.
+ * Makes the tar of a root file system with the distribution's own tool, which checks the signatures of what it fetches. Whatever is cut off leaves
+ * no file.
  */
-export async function ensureDebianRoot({ file, report, signal }: RootOptions): Promise<void> {
+export async function ensureRoot(definition: ImageDefinition, { file, report, signal }: RootOptions): Promise<void> {
   if (existsSync(file)) return;
   const directory = dirname(file);
   await mkdir(directory, { recursive: true });
-  await requireSpace(directory);
+  await requireSpace(directory, definition.reference);
+  requireKeyring(definition);
   await removeRemains(file);
   const build = `${file}.build-${process.pid}`;
   const unfinished = `${file}.new-${process.pid}`;
   try {
-    const mirror = debianMirror(await readSources(), suite);
-    // In a mount namespace of its own, so that what debootstrap mounts is gone with it, however it ends.
-    const debootstrap = [
-      '--mount',
-      '--propagation',
-      'private',
-      'debootstrap',
-      '--variant=minbase',
-      `--keyring=${keyring}`,
-      suite,
-      build,
-      mirror,
-    ];
-    await run('unshare', debootstrap, { report, signal });
+    await run(buildCommand(definition, build, await readSources()), { report, signal });
     report('packing');
-    const left = ['./dev/*', './proc/*', './sys/*', './var/cache/apt/archives/*.deb', './var/lib/apt/lists/*', './var/log/bootstrap.log'];
-    const tar = ['--create', '--numeric-owner', '--one-file-system', ...left.map((path) => `--exclude=${path}`)];
-    await run('tar', [...tar, '--file', unfinished, '--directory', build, '.'], { report, signal });
+    await run(packCommand(build, unfinished), { report, signal });
     await rename(unfinished, file);
   } finally {
     await rm(unfinished, { force: true });
@@ -57,10 +58,16 @@ export async function ensureDebianRoot({ file, report, signal }: RootOptions): P
   }
 }
 
-async function requireSpace(directory: string): Promise<void> {
+function requireKeyring({ source, reference }: ImageDefinition): void {
+  if (existsSync(source.keyring)) return;
+  const what = `${source.keyring}, by which the packages of ${reference} are checked, is not there`;
+  throw new UserError('BAD_ARGUMENT', what, 'images/README.md says where it is to be had');
+}
+
+async function requireSpace(directory: string, reference: string): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
   if (bavail * bsize >= neededBytes) return;
-  const what = `${directory} has ${Math.round((bavail * bsize) / 1e6)} MB free, and making ${debianReference} needs ${neededBytes / 1e6} MB`;
+  const what = `${directory} has ${Math.round((bavail * bsize) / 1e6)} MB free, and making ${reference} needs ${neededBytes / 1e6} MB`;
   throw new UserError('DISK_FULL', what, 'Make room, or choose another place with --home');
 }
 
@@ -81,8 +88,7 @@ async function readSources(): Promise<string[]> {
 }
 
 async function run(
-  command: string,
-  args: readonly string[],
+  [command = '', ...args]: readonly string[],
   options: { report: (where: string) => void; signal: AbortSignal },
 ): Promise<void> {
   const child = spawn(command, [...args], { stdio: ['ignore', 'pipe', 'pipe'], detached: true, env: { ...process.env, LC_ALL: 'C' } });
@@ -108,7 +114,11 @@ async function run(
     if (code === 0) return;
     const why = stop.aborted ? `it took longer than ${timeoutMs / 60_000} minutes` : lastLines.join('; ').slice(-400);
     const remedy = 'Check that the package sources in /etc/apt can be reached, or give a root file system with --rootfs FILE';
-    throw new UserError('DOWNLOAD_FAILED', `${args.find((arg) => arg === 'debootstrap') ?? command} failed: ${why}`, remedy);
+    throw new UserError(
+      'DOWNLOAD_FAILED',
+      `${args.find((arg) => arg === 'debootstrap' || arg === 'dnf') ?? command} failed: ${why}`,
+      remedy,
+    );
   } finally {
     stop.removeEventListener('abort', kill);
   }
