@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -129,7 +130,8 @@ describe('superviseChild()', () => {
   });
 
   it('ends what an earlier run left behind before it starts', async () => {
-    const survivor = spawn('/bin/sh', ['-c', 'exec sleep 1000'], { detached: true, stdio: 'ignore' });
+    const survivor = spawn('sleep', ['1000'], { detached: true, stdio: 'ignore' });
+    await once(survivor, 'spawn');
     const ended = new Promise((resolve) => survivor.once('exit', (_, signal) => resolve(signal)));
     await writePidFile(join(folder, 'run/child.pid'), survivor.pid!, ['sleep', '1000']);
     const child = supervise('', { command: 'env', args: ['sleep', '1000'] });
