@@ -36,7 +36,7 @@ const unitSpec = ['{api,client,runtime,apiserver,controller,node-agent,cli,tools
 const groups: readonly MochaStep[] = [
   { kind: 'mocha', name: 'unit', spec: unitSpec, timeoutMs: 10 * minute },
   { kind: 'mocha', name: 'contract', spec: ['test/contract/**/*.test.ts'], timeoutMs: 15 * minute },
-  { kind: 'mocha', name: 'integration', spec: ['test/integration/**/*.test.ts'], timeoutMs: 20 * minute },
+  { kind: 'mocha', name: 'integration', spec: ['test/integration/**/*.test.ts'], timeoutMs: 30 * minute },
   { kind: 'mocha', name: 'system', spec: ['test/system/**/*.test.ts'], timeoutMs: 30 * minute },
   { kind: 'mocha', name: 'faults', spec: ['test/faults/**/*.test.ts'], timeoutMs: 30 * minute },
 ];
