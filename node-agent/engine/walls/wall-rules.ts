@@ -42,8 +42,11 @@ const priority = 'filter - 5';
 /** Before what br_netfilter does. */
 const bridgePriority = -300;
 
-/** Nobody's (RFC 5737), and dropped on the host: where a probe sends what only has to pass the pool's own queues. */
-export const probeSink = '192.0.2.1';
+/**
+ * Nobody's (RFC 5737), and dropped on the host: where a probe sends what only has to pass the pool's own queues. Several, since networks are
+ * built of such addresses all the same.
+ */
+export const probeSinks: readonly string[] = ['192.0.2.254', '203.0.113.254', '198.51.100.254'];
 
 const refuse = 'reject with icmp type admin-prohibited';
 
@@ -70,7 +73,8 @@ export function hostTable(facts: WallFacts): string {
     ip saddr ${poolAddress} accept
     ip saddr != ${instances} drop
     ${question(nameServer)} accept
-    ip daddr { ${probeSink}, ${facts.closed.join(', ')} } drop
+    ip daddr ${setOf(probeSinks)} drop
+    ip daddr ${setOf(facts.closed)} drop
     tcp dport ${mailPorts} drop
   }
   chain to_host {

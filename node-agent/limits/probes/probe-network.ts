@@ -4,7 +4,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { runCommand, searchPath } from '../../engine/run-command.ts';
-import { probeSink } from '../../engine/walls/wall-rules.ts';
+import { probeSinks } from '../../engine/walls/wall-rules.ts';
 import type { BandwidthLimits } from '../bandwidth/bandwidth-limits.ts';
 import { probeLimits } from './judge-probes.ts';
 import type { ShapingTrial, WallsTrial } from './judge-probes.ts';
@@ -54,7 +54,7 @@ export async function probeNetwork(
   const inside = namespaceOf(container);
   const address = await addressOf(container);
   // One after the other: each way by itself.
-  const egress = await floodThrough(network, container, 'egressBytes', { namespace: inside, address: probeSink, signal });
+  const egress = await floodThrough(network, container, 'egressBytes', { namespace: inside, address: await chooseSink(), signal });
   const ingress = await floodThrough(network, container, 'ingressBytes', { namespace: network.namespace, address, signal });
   return { ingress, egress, walls: await knockAround(inside, neighbour, signal) };
 }
@@ -120,6 +120,16 @@ function namespaceOf({ pid }: ProbedContainer): string {
 function ownAddresses(): string[] {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return all.filter(({ family, internal }) => family === 'IPv4' && !internal).map(({ address }) => address);
+}
+
+/** One to which no link of this machine leads: the walls close those. */
+async function chooseSink(): Promise<string> {
+  for (const address of probeSinks) {
+    const text = await runCommand('ip', ['-json', '-4', 'route', 'get', address]).catch(() => '[{"gateway":"none"}]');
+    const [route] = JSON.parse(text) as { gateway?: string }[];
+    if (route?.gateway !== undefined) return address;
+  }
+  throw new Error('this machine is directly on every network that is for examples only: there is nowhere to send to');
 }
 
 async function gateways(): Promise<string[]> {
