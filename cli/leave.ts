@@ -23,7 +23,7 @@ import { createProgress, type Progress } from './up/progress.ts';
 import { removeHome } from './up/remove-home.ts';
 
 /** In this order. A kubeconfig in the same place is a person's. */
-const madeByJoining = ['engine', 'images', 'run', 'logs', 'agent'];
+const madeByJoining = ['engine', 'images', 'run', 'logs', 'agent', 'toolbox'];
 const longestWaitMs = 7 * 24 * 3_600_000;
 const stopTimeoutMs = 60_000;
 

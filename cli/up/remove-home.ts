@@ -3,7 +3,7 @@ import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** All that Potluck ever makes under its home; what else is there is somebody else's. */
-const ours = ['kubeconfig', 'pki', 'etcd', 'agent', 'engine', 'images', 'logs', 'run'];
+const ours = ['kubeconfig', 'pki', 'etcd', 'agent', 'engine', 'images', 'logs', 'run', 'toolbox'];
 
 /** Removes the pool's files, and the home itself if nothing else is in it. Answers what it removed. */
 export async function removeHome({ home }: { home: string }, names: readonly string[] = ours): Promise<string[]> {

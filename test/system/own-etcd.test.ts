@@ -42,7 +42,7 @@ describe('potluck up with an etcd of the user’s own, by TLS', function () {
       const { stdout } = await runKubectl(join(home, 'kubeconfig'), ['get', 'instance', 'hello', '-o', 'jsonpath={.status.phase}']);
       assert.equal(stdout, 'Running');
       const status = JSON.parse((await runPotluck('status', '-o', 'json', '--home', home)).output) as { processes: object };
-      assert.deepEqual(Object.keys(status.processes).sort(), ['agent', 'gateway', 'server', 'up']);
+      assert.deepEqual(Object.keys(status.processes).sort(), ['agent', 'gateway', 'jump-host', 'server', 'up']);
     } finally {
       assert.equal(await up.end('SIGTERM'), 0, up.output);
     }
