@@ -93,7 +93,7 @@ describe('potluck up', function () {
       providers: { name: string; owner: string; phase: string }[];
     };
     assert.equal(status.ready, true);
-    assert.deepEqual(Object.keys(status.processes).sort(), ['agent', 'etcd', 'gateway', 'server', 'up']);
+    assert.deepEqual(Object.keys(status.processes).sort(), ['agent', 'etcd', 'gateway', 'jump-host', 'server', 'up']);
     assert.deepEqual(
       status.providers.map(({ name, owner, phase }) => [name, owner, phase]),
       [['this-machine', 'alan', 'Ready']],
