@@ -123,7 +123,7 @@ describe('a tunnel over a bad network', function () {
   it('goes to another gateway at once when its own stops in order', async () => {
     const { gateway, session } = await world.connected();
     const stopping = world.gateways.get(gateway)?.stop();
-    const tunnel = await world.connected(session + 1, 3_000);
+    const tunnel = await world.connected(session + 1, 10_000);
     assert.notEqual(tunnel.gateway, gateway);
     await works();
     assert.equal(await stopping, 0);
