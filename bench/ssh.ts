@@ -15,6 +15,7 @@ import { debianRootfs } from '../test/support/debian-rootfs.ts';
 import { eventually } from '../test/support/eventually.ts';
 import { startPlainSshd } from '../test/support/plain-sshd.ts';
 import { runClient } from '../test/support/ssh-entry.ts';
+import '../test/support/toolbox-environment.mjs';
 import { testToolbox } from '../test/support/toolbox.ts';
 import { Up } from '../test/support/up.ts';
 import { percentile } from './percentile.ts';
