@@ -21,6 +21,9 @@ const jumpHost = 'potluck-jump';
 /** Whoever an image runs as. */
 const login = 'potluck';
 
+/** Those that processors do by themselves first: everything is enciphered twice on the client, and once in the jump host. */
+const ciphers = 'aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com';
+
 /** Undefined where no gateway has a jump host. */
 export function sshSettings({ gateways, instances, namespace, knownHostsFile }: SshSettingsInput): SshSettings | undefined {
   const ssh = gateways.flatMap(({ metadata, spec }) => (spec.ssh === undefined ? [] : [{ name: metadata.name ?? '', ...spec.ssh }]))[0];
@@ -30,7 +33,7 @@ export function sshSettings({ gateways, instances, namespace, knownHostsFile }: 
   const hosts = [...known]
     .sort((one, other) => addressOf(one).localeCompare(addressOf(other)))
     .map((instance) => hostBlock(instance, namespace, taken));
-  const common = [`  UserKnownHostsFile ${quoted(knownHostsFile)}`, '  GlobalKnownHostsFile /dev/null'];
+  const common = [`  UserKnownHostsFile ${quoted(knownHostsFile)}`, '  GlobalKnownHostsFile /dev/null', `  Ciphers ${ciphers}`];
   const jump = [
     `Host ${jumpHost}`,
     `  HostName ${ssh.host}`,
